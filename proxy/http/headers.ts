@@ -1,0 +1,83 @@
+/**
+ * Header fields in the order, case and number in which they came; looked up by lower-case name.
+ * Hot: one list per head; bench/micro/headers.bench.ts.
+ */
+export class Headers {
+  /** As received or set; index i belongs to values[i]. Read-only outside this class and the codecs. */
+  readonly names: string[] = []
+  readonly values: string[] = []
+
+  get length(): number {
+    return this.names.length
+  }
+
+  /** Adds a field at the end. */
+  append(name: string, value: string): void {
+    this.names.push(name)
+    this.values.push(value)
+  }
+
+  /** Index of the first field called `lower` (lower case) from `from` on, or -1. */
+  indexOf(lower: string, from = 0): number {
+    const names = this.names
+    for (let i = from; i < names.length; i++) {
+      const name = names[i]!
+      if (name.length === lower.length && (name === lower || sameName(name, lower))) return i
+    }
+    return -1
+  }
+
+  /** First value, or undefined. */
+  get(lower: string): string | undefined {
+    const at = this.indexOf(lower)
+    return at < 0 ? undefined : this.values[at]
+  }
+
+  has(lower: string): boolean {
+    return this.indexOf(lower) >= 0
+  }
+
+  /** All values, in order. */
+  all(lower: string): string[] {
+    const found: string[] = []
+    for (let i = this.indexOf(lower); i >= 0; i = this.indexOf(lower, i + 1))
+      found.push(this.values[i]!)
+    return found
+  }
+
+  /** Replaces all fields of that name by one, at the place of the first, or at the end. */
+  set(name: string, value: string): void {
+    const lower = name.toLowerCase()
+    const at = this.indexOf(lower)
+    if (at < 0) {
+      this.append(name, value)
+      return
+    }
+    this.values[at] = value
+    this.removeFrom(lower, at + 1)
+  }
+
+  /** Removes all fields of that name; true if there was one. */
+  remove(lower: string): boolean {
+    return this.removeFrom(lower, 0)
+  }
+
+  private removeFrom(lower: string, from: number): boolean {
+    let found = false
+    for (let i = this.indexOf(lower, from); i >= 0; i = this.indexOf(lower, i)) {
+      this.names.splice(i, 1)
+      this.values.splice(i, 1)
+      found = true
+    }
+    return found
+  }
+}
+
+function sameName(name: string, lower: string): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    let c = name.charCodeAt(i)
+    if (c >= 65 && c <= 90) c |= 32
+    if (c !== lower.charCodeAt(i)) return false
+  }
+  return true
+}

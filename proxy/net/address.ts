@@ -1,0 +1,24 @@
+/** A transport address; `address` is canonical text (IPv4-mapped IPv6 as IPv4), or a unix socket path with port 0. */
+export interface Address {
+  readonly address: string
+  readonly port: number
+}
+
+/** `10.0.0.7:80`, `[fd00::7]:80`, or the path of a unix socket. */
+export function formatAddress(a: Address): string {
+  if (a.address.startsWith('/') || a.address.startsWith('@')) return a.address
+  return a.address.includes(':') ? `[${a.address}]:${a.port}` : `${a.address}:${a.port}`
+}
+
+/** IPv4-mapped IPv6 (`::ffff:10.0.0.7`) as IPv4; everything else unchanged. */
+export function canonicalAddress(text: string): string {
+  return text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text
+}
+
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.port === b.port && a.address === b.address
+}
+
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
+}

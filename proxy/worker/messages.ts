@@ -1,0 +1,71 @@
+/** What main thread and workers say to each other. Counters are not among it: they live in shared memory. */
+import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+
+/** Given to a worker at birth (workerData). */
+export interface WorkerSettings {
+  readonly id: number
+  readonly workers: number
+  /** Where to listen; `address` defaults to every address when captured, loopback in explicit mode. */
+  readonly outbound: { readonly address: string; readonly port: number }
+  /** Undefined in explicit mode: then `explicitInbound` says what to open. */
+  readonly inbound: { readonly address: string; readonly port: number } | undefined
+  /** Explicit mode: Host, absolute-form or CONNECT authority name service and port; no original destination. */
+  readonly explicit: boolean
+  /** Explicit mode: local ports that stand for one service. */
+  readonly binds: ReadonlyArray<{
+    readonly service: string
+    readonly port: number
+    readonly listen: { readonly address: string; readonly port: number }
+  }>
+  /** Explicit mode: listen on the workload's address and service ports, forward to the application here. */
+  readonly app: { readonly address: string; readonly port: number } | undefined
+  /** `stdout`, `off`, a file, or undefined: as MeshConfig.accessLogFile says. */
+  readonly accessLog: string | undefined
+  readonly logLevel: string
+}
+
+export type ToWorker =
+  | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
+  /** Endpoints of one set changed (DNS answers): no relinking of routes. */
+  | {
+      readonly type: 'endpoints'
+      readonly set: string
+      readonly endpoints: readonly EndpointSpec[]
+    }
+  /** Finish what runs, close the rest after `graceMs`. */
+  | { readonly type: 'drain'; readonly direction: 'inbound' | 'all'; readonly graceMs: number }
+  | { readonly type: 'log-level'; readonly level: string }
+  | { readonly type: 'query'; readonly id: number; readonly what: 'clusters' | 'stats' }
+  | { readonly type: 'stop' }
+
+export type FromWorker =
+  /** All listeners are bound. `outbound` and `inbound` are the real ports (0 was allowed). */
+  | { readonly type: 'listening'; readonly outbound: number; readonly inbound: number }
+  | { readonly type: 'linked'; readonly version: string; readonly ms: number }
+  /** A listener could not be bound, or a snapshot not linked: told to people, not fatal by itself. */
+  | { readonly type: 'failed'; readonly what: string; readonly message: string }
+  /** New block of shared counters, and what its slots mean (telemetry/instruments.ts). */
+  | { readonly type: 'instruments'; readonly message: unknown }
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'drained'; readonly finished: number; readonly cut: number }
+
+/** Live view of one cluster in one worker, for /clusters. */
+export interface ClusterStatus {
+  readonly name: string
+  readonly origin: string
+  readonly policyOrigin: string
+  readonly loadBalancer: string
+  readonly endpoints: ReadonlyArray<{
+    readonly address: string
+    readonly healthy: boolean
+    readonly weight: number
+    readonly activeRequests: number
+    readonly connections: number
+    readonly idleConnections: number
+    readonly requests: number
+    readonly failures: number
+  }>
+}
+
+/** Gauges of one worker, for /stats. */
+export type WorkerStats = Readonly<Record<string, number>>
