@@ -41,7 +41,7 @@ export interface Connection {
    * Queues bytes. False: above the high mark, stop until onWritable. The bytes may be part of the
    * buffer being received right now; any other memory must not be changed by the caller afterwards.
    */
-  write(bytes: Uint8Array): boolean
+  write(bytes: Buffer): boolean
   /** Queues latin1 text; it leaves together with what is written next, at the latest at the end of this turn. */
   writeText(text: string): boolean
   pause(reason: PauseReason): void

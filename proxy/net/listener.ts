@@ -1,0 +1,58 @@
+/** Listening sockets of one worker: reusePort, accepted connections adopted, closed one by one on drain. */
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Address } from './address.ts'
+import { adoptAccepted } from './adopt.ts'
+import { originalDestination } from './original-destination.ts'
+import type { SocketConnection } from './socket-connection.ts'
+
+export interface ListenOptions {
+  readonly address: string
+  /** 0 lets the kernel choose. */
+  readonly port: number
+  /** Several workers share the port, each with its own queue. */
+  readonly reusePort: boolean
+  /** Read SO_ORIGINAL_DST of each connection. */
+  readonly captured: boolean
+  /** Receive through onread (see adopt.ts). */
+  readonly adopting: boolean
+}
+
+export class Listener {
+  readonly address: Address
+  private readonly server: Server
+
+  private constructor(server: Server, address: Address) {
+    this.server = server
+    this.address = address
+  }
+
+  /** Binds and accepts; rejects with the system's error (EADDRINUSE, EACCES). */
+  static open(
+    options: ListenOptions,
+    onConnection: (connection: SocketConnection) => void,
+  ): Promise<Listener> {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
+    server.on('connection', (socket: Socket) => {
+      const original = options.captured ? originalDestination(socket) : undefined
+      if (socket.destroyed) return
+      onConnection(adoptAccepted(socket, options.adopting, original))
+    })
+    return new Promise((done, failed) => {
+      server.once('error', failed)
+      const { address: host, port, reusePort } = options
+      server.listen({ host, port, reusePort, backlog: 4096 }, () => {
+        server.off('error', failed)
+        // Accept errors (EMFILE) are not fatal: the connection stays in the kernel's queue.
+        server.on('error', () => undefined)
+        const bound = server.address()
+        const real = bound !== null && typeof bound !== 'string' ? bound.port : port
+        done(new Listener(server, { address: host, port: real }))
+      })
+    })
+  }
+
+  /** Stops accepting; connections that exist live on. */
+  close(): void {
+    this.server.close()
+  }
+}
