@@ -1,0 +1,158 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { test } from 'tap'
+import { wheel } from '../../proxy/base/timer-wheel.ts'
+import { adoptAccepted, checkAdoption } from '../../proxy/net/adopt.ts'
+import type { ByteReceiver } from '../../proxy/net/connection.ts'
+import { receiveBuffers } from '../../proxy/net/receive-buffers.ts'
+import { SocketConnection, writeHighMark } from '../../proxy/net/socket-connection.ts'
+import { Splice } from '../../proxy/net/splice.ts'
+
+/** A server whose accepted sockets are given to `accept` as Connections. */
+async function serve(adopting: boolean, accept: (c: SocketConnection) => void): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+    accept(adoptAccepted(socket, adopting)),
+  )
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  return server
+}
+
+const portOf = (server: Server): number => (server.address() as { port: number }).port
+
+function everything(socket: Socket): Promise<Buffer> {
+  return new Promise((done, failed) => {
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    socket.on('end', () => done(Buffer.concat(chunks)))
+    socket.on('error', failed)
+  })
+}
+
+function silent(parts: Partial<ByteReceiver>): ByteReceiver {
+  return { onBytes() {}, onEnd() {}, onClose() {}, onWritable() {}, ...parts }
+}
+
+test('adoption works on this Node', async (t) => {
+  t.equal(await checkAdoption(), true)
+})
+
+for (const adopting of [true, false]) {
+  const how = adopting ? 'onread' : 'data events'
+
+  test(`text held back leaves in one piece with the bytes behind it (${how})`, async (t) => {
+    const server = await serve(adopting, (c) =>
+      c.receiveWith(
+        silent({
+          onBytes(buffer, start, end) {
+            c.writeText('head\r\n')
+            c.writeText('more\r\n')
+            c.write(buffer.subarray(start, end))
+            c.writeText('tail')
+            c.end()
+          },
+        }),
+      ),
+    )
+    const client = connect(portOf(server), '127.0.0.1')
+    client.end('body')
+    t.equal((await everything(client)).toString(), 'head\r\nmore\r\nbodytail')
+    server.close()
+  })
+
+  test(`a splice keeps every byte with a slow reader and large buffers (${how})`, async (t) => {
+    const payload = Buffer.allocUnsafe(24 * 1024 * 1024)
+    for (let i = 0; i < payload.length; i += 4) payload.writeUInt32LE(i, i)
+    const origin = createServer((socket) => socket.end(payload))
+    await new Promise<void>((done) => origin.listen(0, '127.0.0.1', done))
+    const ended = new Promise<Error | undefined>((done) => {
+      serve(adopting, (down) => {
+        const up = new SocketConnection('upstream')
+        const socket = connect({
+          port: portOf(origin),
+          host: '127.0.0.1',
+          allowHalfOpen: true,
+          writableHighWaterMark: writeHighMark,
+          onread: up.onread(),
+        } as Parameters<typeof connect>[0])
+        up.attach(socket)
+        socket.once('connect', () => new Splice(down, up, { onSpliceEnd: done }, wheel, 0).start())
+      }).then((server) => {
+        const client = connect(portOf(server), '127.0.0.1')
+        client.pause()
+        client.once('readable', () => {
+          setImmediate(() => {
+            everything(client).then((got) => {
+              t.ok(got.equals(payload), `${got.length} bytes arrived as sent`)
+              server.close()
+            }, t.threw)
+          })
+        })
+      }, t.threw)
+    })
+    t.equal(await ended, undefined)
+    origin.close()
+    t.equal(receiveBuffers.inFlightBytes, 0, 'all large buffers came back')
+  })
+
+  test(`after the client's FIN the other direction goes on (${how})`, async (t) => {
+    const server = await serve(adopting, (c) =>
+      c.receiveWith(
+        silent({
+          onEnd() {
+            c.writeText('still writing')
+            c.end()
+          },
+        }),
+      ),
+    )
+    const client = connect({ port: portOf(server), host: '127.0.0.1', allowHalfOpen: true })
+    client.end()
+    t.equal((await everything(client)).toString(), 'still writing')
+    server.close()
+  })
+
+  test(`a reset by the client is a failure on its side (${how})`, async (t) => {
+    const error = await new Promise<{ code: string; side: string } | undefined>((done) => {
+      serve(adopting, (c) => {
+        c.receiveWith(silent({ onBytes: () => c.writeText('go'), onClose: done }))
+      }).then((server) => {
+        const client = connect(portOf(server), '127.0.0.1')
+        client.write('hello')
+        client.once('data', () => {
+          client.resetAndDestroy()
+          server.close()
+        })
+      }, t.threw)
+    })
+    t.equal(error?.code, 'downstream_remote_disconnect')
+    t.equal(error?.side, 'downstream')
+  })
+}
+
+test('a paused connection reads nothing until the last reason is gone', async (t) => {
+  const got: string[] = []
+  const server = await serve(true, (c) => {
+    c.pause(1)
+    c.pause(2)
+    c.receiveWith(
+      silent({
+        onBytes(buffer, start, end) {
+          got.push(buffer.toString('latin1', start, end))
+          c.end()
+        },
+      }),
+    )
+    setImmediate(() => {
+      t.strictSame(got, [])
+      c.resume(1)
+      setImmediate(() => {
+        t.strictSame(got, [])
+        c.resume(2)
+      })
+    })
+  })
+  const client = connect(portOf(server), '127.0.0.1')
+  client.end('x')
+  await everything(client)
+  t.strictSame(got, ['x'])
+  server.close()
+})
