@@ -1,29 +1,41 @@
-/** What pools ask for when they need a connection; implemented by dial.ts, and by fakes in tests. */
+/**
+ * How connections to upstreams are asked for: the contract between whoever needs one (the pool, the
+ * TCP forwarder) and whoever makes it (dial.ts, scripted fakes in tests).
+ */
 import type { ProxyError } from '../base/errors.ts'
+import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 
+/** Shared by all dials to one endpoint; never changed after it was made. */
 export interface DialTarget {
-  /** IP address, DNS name (looked up by the system), `/path` or `@name` of a unix socket. */
-  readonly address: string
-  readonly port: number
-  readonly connectTimeoutMs: number
-  /** Local address to bind, or `` for the kernel's choice. */
-  readonly source: string
-  readonly keepalive: { readonly timeMs: number } | undefined
+  /** Where to: an IP address and port, or a unix socket path with port 0. */
+  readonly address: Address
+  readonly timeoutMs: number
+  /** TCP keep-alive probes; undefined: the system's choice. Zero fields: the system's value. */
+  readonly keepalive:
+    | { readonly probes: number; readonly timeMs: number; readonly intervalMs: number }
+    | undefined
+  /** Source address to bind; undefined: the system chooses. */
+  readonly sourceAddress: string | undefined
 }
 
 export interface DialReceiver {
-  /** Connected; the receiver must call connection.receiveWith before it returns. */
+  /** Connected (and, with TLS, verified). The receiver calls receiveWith before it returns. */
   onConnected(connection: Connection): void
-  /** ConnectFailure or ConnectTimeout, retryable, naming the target. Not called after cancel(). */
-  onFailed(error: ProxyError): void
+  /**
+   * ConnectFailure or ConnectTimeout, side upstream, retryable. The message names the address and the
+   * errno: `10.0.0.7:9080 refused the connection (ECONNREFUSED)`.
+   */
+  onDialFailed(error: ProxyError): void
 }
 
+/** A dial under way. */
 export interface Dialing {
-  /** Gives up; neither method of the receiver is called any more. */
+  /** Nobody waits for it any more: no receiver method is called afterwards, nothing stays open. */
   cancel(): void
 }
 
 export interface Dialer {
+  /** Exactly one receiver method is called, once, never before dial() returned; none after cancel(). */
   dial(target: DialTarget, receiver: DialReceiver): Dialing
 }
