@@ -32,6 +32,8 @@ export interface Connection {
   /** Payload bytes so far. */
   readonly bytesRead: number
   readonly bytesWritten: number
+  /** Bytes written that are not yet with the kernel: a lingering close waits for them. */
+  readonly queuedBytes: number
   /** True from the first end() or destroy(). */
   readonly closing: boolean
 

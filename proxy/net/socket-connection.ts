@@ -94,6 +94,10 @@ export class SocketConnection implements Connection {
     return this.remoteAddress
   }
 
+  get queuedBytes(): number {
+    return this.held.length + (this.socket?.writableLength ?? 0)
+  }
+
   receiveWith(receiver: ByteReceiver, already?: Buffer): void {
     this.receiver = receiver
     if (already !== undefined && already.length > 0) receiver.onBytes(already, 0, already.length)
