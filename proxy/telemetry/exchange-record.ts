@@ -3,6 +3,7 @@
  * ends by metrics, access log and (later) traces. One object per exchange, all fields set at birth.
  */
 import type { Origin } from '../../config/snapshot.ts'
+import type { Headers } from '../http/headers.ts'
 import type { Address } from '../net/address.ts'
 
 /** Envoy's short response flags as bits, so that several can be joined; names in flagNames. */
@@ -62,8 +63,12 @@ export class ExchangeRecord {
   terminationDetails = ''
   /** Text of the transport error of the last attempt, or ``. */
   upstreamFailure = ''
+  /** Body bytes. */
   requestBytes = 0
   responseBytes = 0
+  /** Bytes of the heads on the client's wire, where known: metrics count them, the log does not. */
+  requestHeadBytes = 0
+  responseHeadBytes = 0
   /** ms, filled at the end. */
   duration = 0
   /** ms from request complete to reply head, or -1. */
@@ -84,8 +89,13 @@ export class ExchangeRecord {
   /** True for gRPC requests: metrics carry the grpc status. */
   grpc = false
   grpcStatus = -1
+  /** Header fields for access log formats that name them; references, nothing is copied. */
+  requestHeaders: Headers | undefined = undefined
+  responseHeaders: Headers | undefined = undefined
   /** What decided: the route's rule, or the object that refused. */
   origin: Origin | undefined = undefined
+  /** Version of the snapshot that served it, or ``. */
+  configVersion = ''
   /** The cluster's metric handles, undefined when no cluster was reached; see recorder.ts. */
   clusterMetrics: object | undefined = undefined
 
@@ -124,7 +134,12 @@ export class ConnectionRecord {
   routeName = ''
   serverName = ''
   origin: Origin | undefined = undefined
+  configVersion = ''
   clusterMetrics: object | undefined = undefined
+  /** Kept by the recorder: whether it was counted as opened, and which bytes were counted already. */
+  opened = false
+  receivedCounted = 0
+  sentCounted = 0
 
   constructor(
     direction: Direction,
