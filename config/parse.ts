@@ -1,0 +1,120 @@
+/** YAML and JSON text to documents that remember where every key and value was written. */
+import { readQuickly } from './parse-quick.ts'
+import { readThoroughly, type SyntaxProblem } from './parse-thorough.ts'
+import type { Raw, Source } from './raw.ts'
+import type { Position } from './resource.ts'
+
+export type { SyntaxProblem } from './parse-thorough.ts'
+
+/** One document of a file. Its tree may be forgotten and is then read again when asked for. */
+export class Document {
+  readonly source: Source
+  readonly problems: readonly SyntaxProblem[]
+  private readonly start: number
+  private readonly end: number
+  private tree: Raw | undefined
+
+  constructor(source: Source, start: number, end: number, read: Reading) {
+    this.source = source
+    this.start = start
+    this.end = end
+    this.tree = read.root
+    this.problems = read.problems
+  }
+
+  root(): Raw | undefined {
+    return this.tree ?? (this.end > this.start ? readDocument(this).root : undefined)
+  }
+
+  /** Drops the tree to save memory; positions stay available at the price of reading again. */
+  forget(): void {
+    this.tree = undefined
+  }
+
+  position(offset: number): Position {
+    return this.source.position(offset)
+  }
+
+  get range(): readonly [start: number, end: number] {
+    return [this.start, this.end]
+  }
+}
+
+export interface Reading {
+  readonly root: Raw | undefined
+  readonly problems: readonly SyntaxProblem[]
+}
+
+function readDocument(document: Document): Reading {
+  const [start, end] = document.range
+  return readRange(document.source.text, start, end)
+}
+
+/** The quick reader knows the YAML people write; what it does not know surely goes to the library. */
+function readRange(text: string, start: number, end: number): Reading {
+  const quick = readQuickly(text, start, end)
+  if (quick !== undefined) return { root: quick.root, problems: [] }
+  return readThoroughly(text, start, end)
+}
+
+/** Never throws: what cannot be read is a problem of its document. */
+export function parse(source: Source): Document[] {
+  const { text } = source
+  const documents: Document[] = []
+  for (const [start, end] of ranges(text)) {
+    const read = readRange(text, start, end)
+    if (read.root === undefined && read.problems.length === 0) continue
+    documents.push(new Document(source, start, end, read))
+  }
+  return documents
+}
+
+/** Ranges of documents: a line that starts with `---` always begins one, even within a block scalar. */
+function* ranges(text: string): Generator<readonly [start: number, end: number]> {
+  // A directive belongs to the document after the next marker, and `...` ends one early: rare.
+  if (/^(%|\.\.\.(\s|$))/m.test(text)) {
+    yield* rangesWithDirectives(text)
+    return
+  }
+  let start = text.charCodeAt(0) === 0xfeff ? 1 : 0
+  for (let marker = nextMarker(text, start); marker !== -1; marker = nextMarker(text, marker + 3)) {
+    if (marker > start) yield [start, marker]
+    start = marker
+  }
+  if (start < text.length) yield [start, text.length]
+}
+
+function* rangesWithDirectives(text: string): Generator<readonly [start: number, end: number]> {
+  let start = 0
+  let directives = false
+  for (const line of text.matchAll(/^.*\n?/gm)) {
+    if (line[0] === '') break
+    const at = line.index
+    const isMarker = /^---(\s|$)/.test(line[0])
+    if (isMarker && !directives && at > start) {
+      yield [start, at]
+      start = at
+    }
+    if (isMarker) directives = false
+    else if (line[0].startsWith('%')) {
+      if (!directives && at > start) {
+        yield [start, at]
+        start = at
+      }
+      directives = true
+    }
+  }
+  if (start < text.length) yield [start, text.length]
+}
+
+function nextMarker(text: string, from: number): number {
+  for (let at = from; ; at += 3) {
+    at = text.indexOf('---', at)
+    if (at === -1) return -1
+    const before = at === 0 ? '\n' : text[at - 1]
+    const after = text[at + 3]
+    const closed =
+      after === undefined || after === '\n' || after === ' ' || after === '\r' || after === '\t'
+    if ((before === '\n' || before === '\ufeff') && closed) return at
+  }
+}

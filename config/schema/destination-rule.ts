@@ -1,0 +1,188 @@
+/** DestinationRule: subsets of a service and the policy under which it is called. */
+import type { DestinationRuleSpec, TrafficPolicy } from '../kinds.ts'
+import { clientTls } from './client-tls.ts'
+import { connectionPool } from './connection-pool.ts'
+import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
+import { loadBalancer } from './load-balancer.ts'
+import type { Place, Verdict } from './reading.ts'
+import {
+  checkExportTo,
+  exportTo,
+  labelKey,
+  labelValue,
+  portSelector,
+  workloadSelector,
+} from './shared.ts'
+import {
+  boolean,
+  duration,
+  enumeration,
+  integer,
+  later,
+  list,
+  map,
+  need,
+  number,
+  object,
+  or,
+  portNumber,
+  string,
+  type Type,
+  uint32,
+} from './types.ts'
+
+const percentage = integer(0, 100)
+
+interface OutlierDetection {
+  readonly splitExternalLocalOriginErrors?: boolean
+  readonly consecutiveLocalOriginFailures?: number
+}
+
+const outlierDetection: Type = object<OutlierDetection>(
+  {
+    consecutive5xxErrors: uint32,
+    consecutiveGatewayErrors: uint32,
+    consecutiveErrors: {
+      type: integer(),
+      deprecated: 'It has no effect: use consecutive5xxErrors or consecutiveGatewayErrors.',
+    },
+    splitExternalLocalOriginErrors: boolean,
+    consecutiveLocalOriginFailures: uint32,
+    interval: duration(),
+    baseEjectionTime: duration(),
+    maxEjectionPercent: percentage,
+    minHealthPercent: percentage,
+    outlierDetectionHttpErrorCodes: list(integer(100, 599)),
+  },
+  {
+    rules: [
+      (value, place) => {
+        if (
+          (value.consecutiveLocalOriginFailures ?? 0) > 0 &&
+          value.splitExternalLocalOriginErrors !== true
+        )
+          place.error(
+            ['consecutiveLocalOriginFailures'],
+            'needs splitExternalLocalOriginErrors: true',
+          )
+      },
+    ],
+  },
+)
+
+const tunnel: Type = object({
+  protocol: string((name) =>
+    ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
+  ),
+  targetHost: need(
+    string((host) => (isAddress(host) ? undefined : fqdn(host))),
+    'the target host is missing',
+  ),
+  targetPort: need(portNumber, 'the target port is missing'),
+})
+
+const blocks = {
+  loadBalancer,
+  connectionPool,
+  outlierDetection: later(outlierDetection),
+  tls: later(clientTls),
+}
+
+interface Blocks {
+  readonly loadBalancer?: unknown
+}
+
+function needSome(names: readonly string[], what: string) {
+  return (_: Blocks, place: Place): void => {
+    if (!names.some((name) => place.has(name)))
+      place.error([], `a ${what} needs at least one of ${names.join(', ')}`)
+  }
+}
+
+/** Failover changes nothing until endpoints can be ejected. */
+function warnFailover(_: Blocks, place: Place): void {
+  if (place.has('outlierDetection')) return
+  for (const setting of ['localityLbSetting', 'zoneAwareLbSetting'])
+    for (const name of ['failover', 'failoverPriority'])
+      if (place.hasPath(['loadBalancer', setting, name]))
+        place.warn(['loadBalancer', setting, name], 'has no effect without outlierDetection')
+}
+
+const PORT_BLOCKS = ['loadBalancer', 'connectionPool', 'outlierDetection', 'tls']
+
+const portLevel: Type = object<Blocks>(
+  { port: need(portSelector, 'the port is missing'), ...blocks },
+  { rules: [needSome(PORT_BLOCKS, 'port policy'), warnFailover] },
+)
+
+export const trafficPolicy: Type = object<TrafficPolicy>(
+  {
+    ...blocks,
+    portLevelSettings: or(list(portLevel), []),
+    tunnel: later(tunnel),
+    proxyProtocol: later(object({ version: enumeration(['V1', 'V2']) })),
+    retryBudget: later(
+      object({
+        percent: number(0, 100),
+        budgetInterval: duration({ zero: true }),
+        minRetryConcurrency: uint32,
+      }),
+    ),
+  },
+  {
+    oneOf: [['tunnel', 'proxyProtocol']],
+    rules: [
+      needSome(
+        [...PORT_BLOCKS, 'portLevelSettings', 'tunnel', 'proxyProtocol', 'retryBudget'],
+        'traffic policy',
+      ),
+      warnFailover,
+    ],
+  },
+)
+
+const subset: Type = object({
+  name: need(string(dnsLabel), 'the name of the subset is missing'),
+  labels: or(map(string(labelValue), { key: labelKey }), {}),
+  trafficPolicy,
+})
+
+function ruleHost(host: string): Verdict {
+  return isAddress(host) ? undefined : wildcardDomain(host)
+}
+
+/** `namespace`: that of the object, which exportTo can name by `.`. */
+export function destinationRule(namespace: string): Type {
+  return object<DestinationRuleSpec>(
+    {
+      host: need(string(ruleHost), 'the host is missing'),
+      trafficPolicy,
+      subsets: or(list(subset), []),
+      exportTo: or(exportTo, []),
+      workloadSelector: workloadSelector('matchLabels'),
+    },
+    {
+      rules: [
+        checkSubsets,
+        (spec, place) => checkExportTo(spec.exportTo, namespace, place, { none: false }),
+        (spec, place) => checkPrivate(spec, namespace, place),
+      ],
+    },
+  )
+}
+
+function checkSubsets(spec: DestinationRuleSpec, place: Place): void {
+  const seen = new Set<string>()
+  for (const [index, { name }] of spec.subsets.entries()) {
+    if (name !== undefined && seen.has(name))
+      place.error(['subsets', index, 'name'], `the subset "${name}" is defined twice`)
+    seen.add(name)
+  }
+}
+
+function checkPrivate(spec: DestinationRuleSpec, namespace: string, place: Place): void {
+  if (!place.has('workloadSelector')) return
+  for (const [index, entry] of spec.exportTo.entries())
+    if (entry !== '.' && entry !== namespace)
+      place.error(['exportTo', index], 'a rule with workloadSelector can be exported to "." only')
+}

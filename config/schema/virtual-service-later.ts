@@ -1,0 +1,176 @@
+/** Parts of an HTTP route that are checked as Istio does, although they have no effect here yet. */
+import { headerName } from './formats.ts'
+import type { Place, Verdict } from './reading.ts'
+import { destination } from './route-destination.ts'
+import { stringMatch } from './string-match.ts'
+import {
+  boolean,
+  duration,
+  enumeration,
+  integer,
+  list,
+  need,
+  number,
+  object,
+  string,
+  type Type,
+  text,
+} from './types.ts'
+
+const GRPC_CODES = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+]
+
+export interface Percent {
+  readonly value?: number
+}
+
+const percent: Type = object<Percent>({ value: number(0, 100) })
+
+const faultPercent: Type = object<Percent>(
+  { value: number(0, 100) },
+  {
+    rules: [
+      ({ value }, place) => {
+        if (value !== undefined && value > 0 && value < 0.0001)
+          place.error(['value'], `${value} is neither 0 nor at least 0.0001`)
+      },
+    ],
+  },
+)
+
+interface Fault {
+  readonly abort?: object
+  readonly delay?: object
+}
+
+function warnNeverFires(_: object, place: Place): void {
+  if (!place.has('percentage') && !place.has('percent'))
+    place.warn(
+      [],
+      'without percentage this applies to 0 % of the requests',
+      'Add percentage: {value: 100}.',
+    )
+}
+
+const abort: Type = object<{ http2Error?: string }>(
+  {
+    httpStatus: integer(200, 599),
+    grpcStatus: string(
+      (name): Verdict =>
+        GRPC_CODES.includes(name)
+          ? undefined
+          : {
+              message: `"${name}" is not a gRPC status`,
+              hint: 'For example UNAVAILABLE or NOT_FOUND.',
+            },
+    ),
+    http2Error: text,
+    percentage: faultPercent,
+  },
+  {
+    oneOf: [['httpStatus', 'grpcStatus', 'http2Error']],
+    rules: [
+      (value, place) => {
+        if (value.http2Error !== undefined)
+          place.error(['http2Error'], 'HTTP/2 errors cannot be injected', 'Use httpStatus.')
+        else if (!place.has('httpStatus') && !place.has('grpcStatus'))
+          place.warn([], 'names no error: nothing is aborted', 'Add httpStatus.')
+      },
+      warnNeverFires,
+    ],
+  },
+)
+
+const delay: Type = object<{ exponentialDelay?: number }>(
+  {
+    fixedDelay: duration(),
+    exponentialDelay: duration(),
+    percentage: faultPercent,
+    percent: { type: integer(0, 100), deprecated: 'Use percentage.value.' },
+  },
+  {
+    oneOf: [['fixedDelay', 'exponentialDelay']],
+    rules: [
+      (_, place) => {
+        if (place.has('exponentialDelay'))
+          place.error(['exponentialDelay'], 'exponential delays do not exist', 'Use fixedDelay.')
+        else if (!place.has('fixedDelay')) place.error([], 'fixedDelay is missing')
+      },
+      warnNeverFires,
+    ],
+  },
+)
+
+export const fault: Type = object<Fault>(
+  { abort, delay },
+  {
+    rules: [
+      (value, place) => {
+        if (!place.has('abort') && !place.has('delay') && value.abort === undefined)
+          place.error([], 'a fault needs an abort or a delay')
+      },
+    ],
+  },
+)
+
+export const mirrorPercentage = percent
+
+export const mirrors: Type<unknown[]> = list(
+  object({ destination: need(destination, 'the destination is missing'), percentage: percent }),
+)
+
+const METHODS = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  '*',
+]
+const corsHeaders = list(string((name) => (name === '*' ? undefined : headerName(name))))
+
+const allowedOrigin: Type = {
+  read(raw, reading) {
+    if (raw.kind === 'map' && raw.entries.length === 0) {
+      reading.error(raw.at, 'needs exact, prefix or regex')
+      return undefined
+    }
+    return stringMatch().read(raw, reading)
+  },
+}
+
+export const corsPolicy: Type = object({
+  allowOrigins: list(allowedOrigin),
+  allowOrigin: { type: list(text), deprecated: 'Use allowOrigins.' },
+  allowMethods: list(
+    string((method) =>
+      METHODS.includes(method) ? undefined : `"${method}" is not an HTTP method`,
+    ),
+  ),
+  allowHeaders: corsHeaders,
+  exposeHeaders: corsHeaders,
+  maxAge: duration({ seconds: true }),
+  allowCredentials: boolean,
+  unmatchedPreflights: enumeration(['UNSPECIFIED', 'FORWARD', 'IGNORE']),
+})

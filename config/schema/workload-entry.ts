@@ -1,0 +1,58 @@
+/** WorkloadEntry: an endpoint outside Kubernetes; also the members of a ServiceEntry. */
+import type { WorkloadEntrySpec } from '../kinds.ts'
+import { dnsLabel, fqdn, isAddress, unixPath } from './formats.ts'
+import type { Place } from './reading.ts'
+import { labelKey, labelValue } from './shared.ts'
+import { integer, map, object, or, string, type Type, text, uint32 } from './types.ts'
+
+const MAX_PORT = 65_535
+
+const fields = {
+  address: or(text, ''),
+  ports: or(map(integer(1, MAX_PORT), { key: dnsLabel }), {}),
+  labels: or(map(string(labelValue), { key: labelKey }), {}),
+  network: or(text, ''),
+  locality: or(text, ''),
+  weight: or(uint32, 0),
+  serviceAccount: or(text, ''),
+}
+
+/** A member of a ServiceEntry: its address is judged there, by the entry's resolution. */
+export const endpoint: Type = object<WorkloadEntrySpec>(fields, {
+  rules: [checkPresence, checkUnix],
+})
+
+/** `labels`: those of the object's metadata, which win over the spec's. */
+export function workloadEntry(labels: Readonly<Record<string, string>>): Type {
+  return object<WorkloadEntrySpec>(fields, {
+    rules: [checkPresence, checkUnix, checkName],
+    into: (spec) => ({ ...spec, labels: { ...spec.labels, ...labels } }),
+  })
+}
+
+function checkPresence(spec: WorkloadEntrySpec, place: Place): void {
+  if (spec.address !== '') return
+  if (spec.network === '') place.error([], 'the address is missing')
+  else
+    place.warn(
+      [],
+      `there is no address, only the network "${spec.network}": this endpoint gets no traffic here`,
+    )
+}
+
+function checkUnix(spec: WorkloadEntrySpec, place: Place): void {
+  if (!spec.address.startsWith('unix://')) return
+  place.judge(['address'], unixPath(spec.address.slice('unix://'.length)))
+  if (place.has('ports')) place.error(['ports'], 'a unix socket has no ports', 'Remove ports.')
+}
+
+function checkName(spec: WorkloadEntrySpec, place: Place): void {
+  const { address } = spec
+  if (address === '' || address.startsWith('unix://') || isAddress(address)) return
+  if (fqdn(address) !== undefined)
+    place.error(
+      ['address'],
+      `"${address}" is neither an IP address nor a host name`,
+      'Ports belong into ports.',
+    )
+}
