@@ -1,0 +1,279 @@
+/**
+ * Keeps N workers alive and in step: gives each the current snapshot, knows which have linked it,
+ * replaces those that die without disturbing the rest, and drains them all at the end.
+ */
+import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
+import type { Log } from './log.ts'
+import { mustBeFree } from './port-check.ts'
+import { Queries } from './queries.ts'
+import { type Backoff, Seat, type SeatEvents } from './seat.ts'
+import { StartFailure } from './start-failure.ts'
+
+export interface SupervisorOptions {
+  /** The worker's program: `../worker/main.ts`, or a stand-in in tests. */
+  readonly script: URL
+  readonly settings: Omit<WorkerSettings, 'id'>
+  readonly log: Log
+  /** A worker has a new block of shared counters. */
+  readonly onInstruments?: (worker: number, message: unknown) => void
+  /** A worker is gone: its gauges no longer count. */
+  readonly onGone?: (worker: number) => void
+  /** Listening, linked or lost: readiness may have changed. */
+  readonly onChange?: () => void
+  readonly backoff?: Backoff
+}
+
+/** The real ports, after the kernel chose where 0 was asked for. */
+export interface BoundPorts {
+  readonly outbound: number
+  readonly inbound: number
+}
+
+export interface DrainLedger {
+  readonly finished: number
+  readonly cut: number
+}
+
+/** Deaths of linking one snapshot before a replacement gets the last one that could be linked. */
+const poisonedAfter = 2
+
+export class Supervisor {
+  readonly seats: readonly Seat[]
+  ports: BoundPorts | undefined
+  private readonly options: SupervisorOptions
+  private readonly queries = new Queries()
+  private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
+  /** What replacements get: the published snapshot with the newest endpoints. */
+  private current: Snapshot | undefined
+  /** The last snapshot some worker has linked. */
+  private proven: Snapshot | undefined
+  private logLevel: string
+  private starting:
+    | { bound(ports: BoundPorts): void; failed(error: StartFailure): void }
+    | undefined
+  private stopping = false
+
+  constructor(options: SupervisorOptions) {
+    this.options = options
+    this.logLevel = options.settings.logLevel
+    const backoff = options.backoff ?? { firstMs: 100, mostMs: 10_000 }
+    const events: SeatEvents = {
+      onMessage: (seat, message) => this.receive(seat, message),
+      onDeath: (seat, error, code) => this.replace(seat, error, code),
+    }
+    const ids = Array.from({ length: options.settings.workers }, (_, id) => id)
+    this.seats = ids.map((id) => new Seat(id, options.script, backoff, events))
+  }
+
+  /**
+   * Resolves when one worker listens; the others follow at once on the same ports. Where the kernel
+   * chooses a port, they can start only then.
+   */
+  async start(): Promise<BoundPorts> {
+    const { outbound, inbound } = this.options.settings
+    await mustBeFree({ what: 'outbound', option: '--outbound-port' }, outbound)
+    if (inbound !== undefined)
+      await mustBeFree({ what: 'inbound', option: '--inbound-port' }, inbound)
+    const bound = new Promise<BoundPorts>((done, failed) => {
+      this.starting = { bound: done, failed }
+    })
+    const chosenByKernel = outbound.port === 0 || inbound?.port === 0
+    for (const seat of chosenByKernel ? this.seats.slice(0, 1) : this.seats) this.startSeat(seat)
+    return bound
+  }
+
+  publish(snapshot: Snapshot): void {
+    this.current = snapshot
+    for (const seat of this.seats) {
+      seat.linkDeaths = 0
+      if (seat.state === 'starting' || seat.state === 'serving')
+        seat.post({ type: 'snapshot', snapshot })
+    }
+    this.options.onChange?.()
+  }
+
+  updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
+    if (this.current !== undefined) {
+      const endpointSets = new Map(this.current.endpointSets).set(set, endpoints)
+      this.current = { ...this.current, endpointSets }
+    }
+    this.broadcast({ type: 'endpoints', set, endpoints })
+  }
+
+  setLogLevel(level: string): void {
+    this.logLevel = level
+    this.broadcast({ type: 'log-level', level })
+  }
+
+  /** Every worker listens and has linked the current snapshot. */
+  get settled(): boolean {
+    return this.waitingFor === ''
+  }
+
+  /** What readiness still waits for, in words; `` when it waits for nothing. */
+  get waitingFor(): string {
+    const deaf = this.seats.filter((seat) => seat.state !== 'serving')
+    if (deaf.length > 0)
+      return `${deaf.length} of ${this.seats.length} workers are not listening yet`
+    const version = this.current?.version
+    if (version === undefined) return 'no configuration has been published yet'
+    const behind = this.seats.filter((seat) => seat.linked !== version)
+    if (behind.length === 0) return ''
+    return `${behind.length} of ${this.seats.length} workers have not taken version ${version} yet`
+  }
+
+  /** Asks every worker; those that do not answer in time, or die, are left out. */
+  async query(what: 'clusters' | 'stats', timeoutMs = 1_000): Promise<Map<number, unknown>> {
+    const serving = this.seats.filter((seat) => seat.state === 'serving')
+    const answers = await Promise.all(
+      serving.map(async (seat) => {
+        const pending = this.queries.open(seat.id, timeoutMs)
+        seat.post({ type: 'query', id: pending.id, what })
+        return [seat.id, await pending.answer] as const
+      }),
+    )
+    return new Map(answers.filter(([, value]) => value !== undefined))
+  }
+
+  /** Resolves with what became of the open work of all workers; cut off a second after the grace. */
+  async drain(direction: 'inbound' | 'all', graceMs: number): Promise<DrainLedger> {
+    if (direction === 'all') this.stopping = true
+    const waiting = this.seats.map((seat) => {
+      if (seat.state !== 'serving') return { finished: 0, cut: 0 }
+      return new Promise<DrainLedger>((done) => {
+        const late = setTimeout(() => done({ finished: 0, cut: 0 }), graceMs + 1_000)
+        this.drains.set(seat.id, (ledger) => {
+          clearTimeout(late)
+          done(ledger)
+        })
+        seat.post({ type: 'drain', direction, graceMs })
+      })
+    })
+    const ledgers = await Promise.all(waiting)
+    return ledgers.reduce((sum, one) => add(sum, one), { finished: 0, cut: 0 })
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true
+    await Promise.all(this.seats.map((seat) => seat.stop()))
+  }
+
+  private broadcast(message: ToWorker): void {
+    for (const seat of this.seats) seat.post(message)
+  }
+
+  private startSeat(seat: Seat): void {
+    seat.start(this.settingsOf(seat))
+    this.offer(seat)
+  }
+
+  private settingsOf(seat: Seat): WorkerSettings {
+    const { settings } = this.options
+    const { ports } = this
+    return {
+      ...settings,
+      id: seat.id,
+      logLevel: this.logLevel,
+      outbound: { ...settings.outbound, port: ports?.outbound ?? settings.outbound.port },
+      inbound: settings.inbound && {
+        ...settings.inbound,
+        port: ports?.inbound || settings.inbound.port,
+      },
+    }
+  }
+
+  /** A snapshot that kills its linkers would leave nobody serving: then the last good one stays. */
+  private offer(seat: Seat): void {
+    const poisoned = seat.linkDeaths >= poisonedAfter && this.proven !== undefined
+    const snapshot = poisoned ? this.proven : this.current
+    if (snapshot !== undefined) seat.post({ type: 'snapshot', snapshot })
+  }
+
+  private receive(seat: Seat, message: FromWorker): void {
+    switch (message.type) {
+      case 'listening':
+        this.listening({ outbound: message.outbound, inbound: message.inbound })
+        break
+      case 'linked':
+        if (message.version === this.current?.version) this.proven = this.current
+        this.options.onChange?.()
+        break
+      case 'failed':
+        this.failed(seat, message.what, message.message)
+        break
+      case 'instruments':
+        this.options.onInstruments?.(seat.id, message.message)
+        break
+      case 'answer':
+        this.queries.settle(message.id, message.value)
+        break
+      case 'drained':
+        this.drained(seat, { finished: message.finished, cut: message.cut })
+        break
+    }
+  }
+
+  private listening(ports: BoundPorts): void {
+    if (this.ports === undefined) {
+      this.ports = ports
+      for (const seat of this.seats) if (seat.state === 'stopped') this.startSeat(seat)
+      this.starting?.bound(ports)
+      this.starting = undefined
+    }
+    this.options.onChange?.()
+  }
+
+  private failed(seat: Seat, what: string, message: string): void {
+    if (this.starting !== undefined && seat.linked === '') {
+      this.starting.failed(new StartFailure(`${what}: ${message}`))
+      this.starting = undefined
+      return
+    }
+    this.options.log.error({ worker: seat.id, what }, `${what}: ${message}`)
+  }
+
+  private drained(seat: Seat, ledger: DrainLedger): void {
+    this.drains.get(seat.id)?.(ledger)
+    this.drains.delete(seat.id)
+  }
+
+  private replace(seat: Seat, error: unknown, code: number): void {
+    this.queries.abandon(seat.id)
+    this.drained(seat, { finished: 0, cut: 0 })
+    this.options.onGone?.(seat.id)
+    if (this.stopping) {
+      seat.state = 'stopped'
+      return
+    }
+    if (this.starting !== undefined && this.seats.every(({ linked }) => linked === '')) {
+      const why = `worker ${seat.id} died while starting: ${seat.lastDeath}`
+      this.starting.failed(new StartFailure(why, 1, error))
+      this.starting = undefined
+      return
+    }
+    const delay = seat.replaceWith(
+      () => this.settingsOf(seat),
+      () => this.offer(seat),
+    )
+    this.options.log.error(
+      { worker: seat.id, code, err: error, restarts: seat.restarts + 1, delayMs: delay },
+      `worker ${seat.id} died (${seat.lastDeath}); its replacement starts in ${delay} ms, the other workers go on`,
+    )
+    this.warnOfPoison(seat)
+    this.options.onChange?.()
+  }
+
+  private warnOfPoison(seat: Seat): void {
+    if (seat.linkDeaths !== poisonedAfter || this.proven === undefined) return
+    const version = this.current?.version
+    this.options.log.error(
+      { worker: seat.id, version, kept: this.proven.version },
+      `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${this.proven.version} (this is a bug of the proxy, please report it)`,
+    )
+  }
+}
+
+function add(a: DrainLedger, b: DrainLedger): DrainLedger {
+  return { finished: a.finished + b.finished, cut: a.cut + b.cut }
+}
