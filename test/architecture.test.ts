@@ -1,0 +1,88 @@
+import { readdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+import {
+  cycles,
+  httpStackBreaches,
+  layerBreaches,
+  layers,
+  lengthBreaches,
+  topLevelBreaches,
+} from './support/architecture-rules.ts'
+import { readModules } from './support/source-tree.ts'
+
+const root = resolve(import.meta.dirname, '..')
+const modules = readModules(root)
+
+t.test('the project keeps the rules of the house', async (t) => {
+  t.ok(
+    modules.some(({ file }) => file === 'config/snapshot.ts'),
+    'the whole tree was read',
+  )
+  t.same(layerBreaches(modules), [], 'every import follows the layer table')
+  t.same(httpStackBreaches(modules), [], 'the traffic path uses no HTTP stack but ours')
+  t.same(cycles(modules), [], 'no imports run in a ring')
+  t.same(lengthBreaches(modules), [], 'no file and no function is too long')
+  t.same(topLevelBreaches(readdirSync(root)), [], 'the top level holds only what it should')
+})
+
+t.test('every folder of the proxy is in the layer table', async (t) => {
+  const folders = readdirSync(join(root, 'proxy'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => `proxy/${entry.name}`)
+  t.same(
+    folders.filter((folder) => !layers.has(folder)),
+    [],
+  )
+})
+
+const lines = (count: number) => '  seen()\n'.repeat(count)
+const planted = {
+  'tsconfig.json': '{ "compilerOptions": { "allowImportingTsExtensions": true, "noEmit": true } }',
+  config: { 'snapshot.ts': 'export interface Spec { name: string }\n', 'ports.ts': 'export {}\n' },
+  test: { 'a.test.ts': `function long() {\n${lines(90)}}\n` },
+  proxy: {
+    base: { 'one.ts': "export type { Two } from './two.ts'\n", 'two.ts': twoOf('./one.ts') },
+    net: {
+      'breach.ts': "import net from 'node:net'\nimport type { X } from '../http/head.ts'\n",
+      'dynamic.ts': "export const late = () => import('../worker/main.ts')\n",
+      'type.ts': "export type Y = import('../tcp/forward.ts').Y\n",
+    },
+    http1: { 'stack.ts': "import http from 'node:http'\n" },
+    routing: {
+      'typed.ts': "import type { Spec } from '../../config/snapshot.ts'\n",
+      'valued.ts': "import { Spec } from '../../config/snapshot.ts'\n",
+    },
+    control: { 'admin.ts': "import http from 'node:http'\nimport '../upstream/pool.ts'\n" },
+    cli: {
+      'long.ts': `// one\nclass A {\n  method() {\n${lines(59)}  }\n}\nconst fits = () => {\n${lines(58)}}\n`,
+      'longer.ts': lines(351),
+    },
+  },
+}
+
+function twoOf(file: string): string {
+  return `import type { One } from '${file}'\nexport interface Two { one: One }\n`
+}
+
+t.test('a planted breach is found', async (t) => {
+  const found = readModules(t.testdir(planted))
+  t.same(layerBreaches(found), [
+    'proxy/control/admin.ts:2: proxy/control may not import proxy/upstream/pool.ts',
+    'proxy/net/breach.ts:2: proxy/net may not import proxy/http/head.ts',
+    'proxy/net/dynamic.ts:1: proxy/net may not import proxy/worker/main.ts',
+    'proxy/net/type.ts:1: proxy/net may not import proxy/tcp/forward.ts',
+    'proxy/routing/valued.ts:1: proxy/routing may not import config/snapshot.ts',
+  ])
+  t.same(httpStackBreaches(found), [
+    'proxy/http1/stack.ts:1: node:http is not for the traffic path',
+  ])
+  t.same(cycles(found), ['proxy/base/one.ts -> proxy/base/two.ts -> proxy/base/one.ts'])
+  t.same(lengthBreaches(found), [
+    'proxy/cli/long.ts:3: method has 61 lines, at most 60',
+    'proxy/cli/longer.ts: 351 lines, at most 350',
+  ])
+  t.same(topLevelBreaches(['proxy', '.ci', 'scripts']), [
+    'scripts does not belong on the top level',
+  ])
+})
