@@ -1,0 +1,279 @@
+/**
+ * A named group of endpoints, alive: keeps endpoints across updates, answers picks, holds what all of
+ * its pools share. Cheap until it is used.
+ */
+import { isIP } from 'node:net'
+import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
+import type { Clock } from '../base/clock.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import type { TimerWheel } from '../base/timer-wheel.ts'
+import type { ClientCodec, ClientCodecOwner } from '../http/codec.ts'
+import type { Connection } from '../net/connection.ts'
+import type { Dialer } from '../net/dialing.ts'
+import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import { ConnectionRoom } from './connection-room.ts'
+import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
+import { leastRequest } from './least-request.ts'
+import { Limits, type SharedLimitCells } from './limits.ts'
+import { OriginalDestinations } from './original-destination.ts'
+import type { MakePicker, Pick, Picker, PickRequest } from './picker.ts'
+import type { PoolContext } from './pool-context.ts'
+import { randomChoice } from './random-choice.ts'
+import { roundRobin } from './round-robin.ts'
+
+/** What every cluster of a thread is given. */
+export interface ClusterContext {
+  readonly dialer: Dialer
+  readonly makeClientCodec: (connection: Connection, owner: ClientCodecOwner) => ClientCodec
+  readonly recorder: Recorder
+  readonly wheel: TimerWheel
+  readonly clock: Clock
+  readonly random: Random
+  /** Source address for connections to `address`: deliveries to the application have their own. */
+  sourceFor?(cluster: ClusterSpec, address: string): string | undefined
+  /** Cells for limits that are exact over all threads; undefined: this thread counts alone. */
+  sharedLimits?(cluster: ClusterSpec): SharedLimitCells | undefined
+}
+
+const pickers: Record<ClusterSpec['loadBalancer']['kind'], MakePicker> = {
+  ROUND_ROBIN: roundRobin,
+  LEAST_REQUEST: leastRequest,
+  RANDOM: randomChoice,
+  // Never asked: such a cluster goes to original destinations.
+  PASSTHROUGH: randomChoice,
+}
+
+/** Picks that avoid tried endpoints by chance, before all are looked at. */
+const rePicks = 5
+
+export class Cluster implements EndpointOwner {
+  readonly spec: ClusterSpec
+  private readonly context: ClusterContext
+  /** What the set has, before subset and readiness. */
+  private specs: readonly EndpointSpec[] = []
+  private live = new Map<string, Endpoint>()
+  /** Left the cluster, still finishing. */
+  private readonly leaving = new Map<string, Endpoint>()
+  private readonly originals: OriginalDestinations | undefined
+  /** Endpoints that may be picked, and the view of them; undefined until asked for. */
+  private usable: readonly Endpoint[] | undefined = undefined
+  private picker: Picker | undefined = undefined
+  private sharedContext: PoolContext | undefined = undefined
+  private ownMetrics: ClusterMetrics | undefined = undefined
+
+  constructor(spec: ClusterSpec, endpoints: readonly EndpointSpec[], context: ClusterContext) {
+    this.spec = spec
+    this.context = context
+    this.originals =
+      spec.discovery === 'original-destination' || spec.loadBalancer.kind === 'PASSTHROUGH'
+        ? new OriginalDestinations(spec, this)
+        : undefined
+    this.update(endpoints)
+  }
+
+  get name(): string {
+    return this.spec.name
+  }
+
+  /** All that are part of it now, ready or not. */
+  get endpoints(): Iterable<Endpoint> {
+    return this.originals?.endpoints ?? this.live.values()
+  }
+
+  /** Replaces the set: unchanged addresses keep their endpoint, others finish and close. */
+  update(endpoints: readonly EndpointSpec[]): void {
+    if (this.originals !== undefined || endpoints === this.specs) return
+    this.specs = endpoints
+    const former = this.live
+    this.live = new Map()
+    for (const spec of endpoints) {
+      if (!hasLabels(spec, this.spec.subsetLabels)) continue
+      const key = endpointKey(spec)
+      if (this.live.has(key)) continue
+      const known = former.get(key) ?? this.leaving.get(key)
+      if (known === undefined) this.live.set(key, new Endpoint(spec, this))
+      else {
+        known.describe(spec)
+        this.live.set(key, known)
+        if (this.leaving.delete(key)) known.revive()
+      }
+    }
+    this.usable = undefined
+    this.picker = undefined
+    for (const [key, endpoint] of former) {
+      if (this.live.has(key)) continue
+      this.leaving.set(key, endpoint)
+      endpoint.retire()
+    }
+  }
+
+  pick(request: PickRequest): Pick {
+    if (this.originals !== undefined) return this.originals.pick(request)
+    const usable = this.usable ?? this.findUsable()
+    if (usable.length === 0) return this.refuse()
+    this.picker ??= pickers[this.spec.loadBalancer.kind](usable, this.context.random)
+    const endpoint = this.picker.next()
+    if (request.tried.length === 0 || !request.tried.includes(endpoint)) return endpoint.picked
+    return this.pickUntried(usable, this.picker, request.tried).picked
+  }
+
+  get limits(): Limits {
+    return this.poolContext.limits
+  }
+
+  /** Handles for requests that reached the cluster but no endpoint. */
+  get metrics(): ClusterMetrics {
+    this.ownMetrics ??= this.context.recorder.clusterMetrics(this.spec)
+    return this.ownMetrics
+  }
+
+  /** Connections, dials, waiting requests of all endpoints: zero when nothing leaks. */
+  get held(): { readonly connections: number; readonly dials: number; readonly waiters: number } {
+    const held = { connections: 0, dials: 0, waiters: 0 }
+    for (const endpoint of [...this.endpoints, ...this.leaving.values()]) {
+      held.connections += endpoint.counts.connections
+      held.dials += endpoint.dials
+      held.waiters += endpoint.waiters
+    }
+    return held
+  }
+
+  /** No part of the configuration any more: finishes what runs. */
+  drain(): void {
+    this.originals?.drain()
+    this.update([])
+  }
+
+  /** Ends everything now. */
+  close(): void {
+    for (const endpoint of [...this.endpoints, ...this.leaving.values()]) endpoint.close()
+    this.sharedContext?.room.close()
+  }
+
+  /** For /clusters: equal to worker/messages ClusterStatus. */
+  status() {
+    const { spec } = this
+    return {
+      name: spec.name,
+      origin: originText(spec.origin),
+      policyOrigin: spec.policyOrigin === undefined ? '' : originText(spec.policyOrigin),
+      loadBalancer: this.originals === undefined ? spec.loadBalancer.kind : 'PASSTHROUGH',
+      endpoints: [...this.endpoints].map((endpoint) => endpoint.status()),
+    }
+  }
+
+  // --- for Endpoint
+  get poolContext(): PoolContext {
+    this.sharedContext ??= this.makePoolContext()
+    return this.sharedContext
+  }
+
+  sourceFor(address: string): string | undefined {
+    return this.context.sourceFor?.(this.spec, address)
+  }
+
+  metricsFor(endpoint: EndpointSpec): ClusterMetrics {
+    return this.context.recorder.clusterMetrics(this.spec, endpoint)
+  }
+
+  onQuiet(endpoint: Endpoint): void {
+    if (this.originals !== undefined) this.originals.onQuiet(endpoint)
+    else if (endpoint.retired) this.leaving.delete(endpointKey(endpoint.spec))
+  }
+
+  // --- the inside
+  private makePoolContext(): PoolContext {
+    const { spec, context } = this
+    const limits = new Limits(spec.connectionPool, context.sharedLimits?.(spec))
+    return {
+      cluster: spec.name,
+      settings: spec.connectionPool,
+      dialer: context.dialer,
+      makeClientCodec: context.makeClientCodec,
+      wheel: context.wheel,
+      clock: context.clock,
+      limits,
+      room: new ConnectionRoom(limits.connections, context.wheel),
+      instruments: context.recorder.upstreamInstruments(spec.name),
+    }
+  }
+
+  private findUsable(): readonly Endpoint[] {
+    const usable: Endpoint[] = []
+    for (const endpoint of this.live.values())
+      if (endpoint.spec.healthy && this.isResolved(endpoint)) usable.push(endpoint)
+    // Only the first answer of a logical DNS name is used for new connections.
+    if (this.spec.discovery === 'logical-dns') usable.length = Math.min(usable.length, 1)
+    this.usable = usable
+    return usable
+  }
+
+  private isResolved(endpoint: Endpoint): boolean {
+    const { address } = endpoint.address
+    return isIP(address) !== 0 || address.startsWith('/') || address.startsWith('@')
+  }
+
+  private pickUntried(
+    usable: readonly Endpoint[],
+    picker: Picker,
+    tried: readonly Endpoint[],
+  ): Endpoint {
+    let endpoint = picker.next()
+    for (let i = 1; i < rePicks && tried.includes(endpoint); i++) endpoint = picker.next()
+    if (!tried.includes(endpoint)) return endpoint
+    const start = this.context.random.below(usable.length)
+    for (let i = 0; i < usable.length; i++) {
+      const other = usable[(start + i) % usable.length]!
+      if (!tried.includes(other)) return other
+    }
+    return endpoint
+  }
+
+  private refuse(): Pick {
+    this.poolContext.instruments.unpicked()
+    return {
+      kind: 'refuse',
+      error: new ProxyError(ErrorCode.NoHealthyUpstream, Side.Upstream, {
+        message: `${this.spec.name} has no endpoint that can be used: ${this.whyNone()}`,
+      }),
+    }
+  }
+
+  private whyNone(): string {
+    const total = this.specs.length
+    if (total === 0) return 'its service has none'
+    if (this.live.size === 0) {
+      const labels = Object.entries(this.spec.subsetLabels).map(
+        ([name, value]) => `${name}=${value}`,
+      )
+      return `none of the ${total} of its service carries ${labels.join(', ')}`
+    }
+    const endpoints = [...this.live.values()]
+    const notReady = endpoints.filter((endpoint) => !endpoint.spec.healthy).length
+    const unresolved = endpoints.filter(
+      (endpoint) => endpoint.spec.healthy && !this.isResolved(endpoint),
+    )
+    const reasons: string[] = []
+    if (notReady > 0) reasons.push(`${notReady} of ${endpoints.length} not ready`)
+    if (unresolved.length > 0)
+      reasons.push(`no address known yet for ${unresolved.map((e) => e.spec.address).join(', ')}`)
+    return reasons.join('; ')
+  }
+}
+
+function hasLabels(spec: EndpointSpec, wanted: Readonly<Record<string, string>>): boolean {
+  for (const name in wanted) if (spec.labels[name] !== wanted[name]) return false
+  return true
+}
+
+function originText(origin: {
+  kind: string
+  namespace: string
+  name: string
+  file: string
+  line: number
+}): string {
+  return `${origin.kind} ${origin.namespace}/${origin.name} (${origin.file}:${origin.line})`
+}

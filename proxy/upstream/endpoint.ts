@@ -1,0 +1,170 @@
+/**
+ * One place that answers for a cluster, alive: its pool and its counts. It stays the same object as
+ * long as the cluster has its address, whatever else about it changes.
+ */
+import type { EndpointSpec } from '../../config/snapshot.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import { type Address, formatAddress } from '../net/address.ts'
+import type { DialTarget } from '../net/dialing.ts'
+import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
+import { Pool } from './pool.ts'
+import type { EndpointCounts, PoolContext } from './pool-context.ts'
+import { TcpLease, type TcpWaiter } from './tcp-lease.ts'
+
+/** A successful pick; each endpoint has one, made once. */
+export interface PickedEndpoint {
+  readonly kind: 'endpoint'
+  readonly endpoint: Endpoint
+}
+
+/** The cluster, as its endpoints see it. */
+export interface EndpointOwner {
+  /** Made when the first connection is asked for. */
+  readonly poolContext: PoolContext
+  /** Source address for connections to `address`, or undefined. */
+  sourceFor(address: string): string | undefined
+  metricsFor(spec: EndpointSpec): ClusterMetrics
+  /** It was retired and its last connection is gone, or nobody uses it now. */
+  onQuiet(endpoint: Endpoint): void
+}
+
+export class Endpoint {
+  readonly address: Address
+  /** `10.0.0.7:9080`, as logs show it. */
+  readonly text: string
+  readonly picked: PickedEndpoint
+  readonly counts: EndpointCounts = { active: 0, requests: 0, failures: 0, connections: 0 }
+  /** The latest description; replaced by `describe`. */
+  spec: EndpointSpec
+  /** No longer part of the cluster. */
+  retired = false
+  private readonly owner: EndpointOwner
+  private readonly leases = new Set<TcpLease>()
+  private ownPool: Pool | undefined = undefined
+  private ownMetrics: ClusterMetrics | undefined = undefined
+  private ownTarget: DialTarget | undefined = undefined
+  private readonly quietNow = (): void => {
+    if (this.quiet) this.owner.onQuiet(this)
+  }
+
+  constructor(spec: EndpointSpec, owner: EndpointOwner) {
+    this.spec = spec
+    this.owner = owner
+    this.address = addressOf(spec)
+    this.text = formatAddress(this.address)
+    this.picked = { kind: 'endpoint', endpoint: this }
+  }
+
+  /** At least 1, as Istio has it. */
+  get weight(): number {
+    return Math.max(1, this.spec.weight)
+  }
+
+  /** Requests waiting or running, and TCP connections. */
+  get active(): number {
+    return this.counts.active
+  }
+
+  get quiet(): boolean {
+    return this.leases.size === 0 && (this.ownPool === undefined || this.ownPool.quiet)
+  }
+
+  /** Connections for HTTP. */
+  get pool(): Pool {
+    this.ownPool ??= new Pool(this.owner.poolContext, this.target, this.counts, this.quietNow)
+    return this.ownPool
+  }
+
+  /** What records of traffic to it point to. */
+  get metrics(): ClusterMetrics {
+    this.ownMetrics ??= this.owner.metricsFor(this.spec)
+    return this.ownMetrics
+  }
+
+  /** A connection for opaque bytes. Undefined: refused, `waiter` was told. */
+  dialTcp(waiter: TcpWaiter): TcpLease | undefined {
+    const lease: TcpLease = new TcpLease(this.owner.poolContext, this.counts, waiter, () => {
+      this.leases.delete(lease)
+      this.quietNow()
+    })
+    this.leases.add(lease)
+    if (lease.start(this.target)) return lease
+    this.leases.delete(lease)
+    return undefined
+  }
+
+  describe(spec: EndpointSpec): void {
+    if (spec.labels !== this.spec.labels || spec.workload !== this.spec.workload)
+      this.ownMetrics = undefined
+    this.spec = spec
+  }
+
+  /** It left the cluster: finishes what runs, then tells the owner. */
+  retire(): void {
+    this.retired = true
+    this.ownPool?.drain()
+    this.quietNow()
+  }
+
+  revive(): void {
+    this.retired = false
+    this.ownPool?.undrain()
+  }
+
+  /** Ends all HTTP connections and dials now; spliced connections belong to their users. */
+  close(): void {
+    this.ownPool?.close(
+      new ProxyError(ErrorCode.Draining, Side.Proxy, {
+        message: `the proxy closes its connections to ${this.text}`,
+        retryable: true,
+      }),
+    )
+  }
+
+  /** For /clusters: equal to an entry of ClusterStatus.endpoints. */
+  status() {
+    return {
+      address: this.text,
+      healthy: this.spec.healthy,
+      weight: this.weight,
+      activeRequests: this.counts.active,
+      connections: this.counts.connections,
+      idleConnections: this.ownPool?.idleConnections ?? 0,
+      requests: this.counts.requests,
+      failures: this.counts.failures,
+    }
+  }
+
+  /** Dials under way and requests waiting: leak counters. */
+  get dials(): number {
+    return this.ownPool?.dials ?? 0
+  }
+
+  get waiters(): number {
+    return this.ownPool?.waiters ?? 0
+  }
+
+  private get target(): DialTarget {
+    const { settings } = this.owner.poolContext
+    this.ownTarget ??= {
+      address: this.address,
+      timeoutMs: settings.connectTimeoutMs,
+      keepalive: settings.keepalive,
+      sourceAddress: this.owner.sourceFor(this.address.address),
+    }
+    return this.ownTarget
+  }
+}
+
+/** Identity of an endpoint within its cluster. */
+export function endpointKey(spec: EndpointSpec): string {
+  return `${spec.address}\n${spec.port}`
+}
+
+const unixPrefix = 'unix://'
+
+function addressOf(spec: EndpointSpec): Address {
+  return spec.address.startsWith(unixPrefix)
+    ? { address: spec.address.slice(unixPrefix.length), port: 0 }
+    : { address: spec.address, port: spec.port }
+}

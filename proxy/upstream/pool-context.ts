@@ -1,0 +1,54 @@
+/** What the pools of one cluster share, and what they count for one endpoint. */
+import type { ConnectionPoolSpec } from '../../config/snapshot.ts'
+import type { Clock } from '../base/clock.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { TimerWheel } from '../base/timer-wheel.ts'
+import type { ClientCodec, ClientCodecOwner } from '../http/codec.ts'
+import type { Connection } from '../net/connection.ts'
+import type { Dialer } from '../net/dialing.ts'
+import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
+import type { ConnectionRoom } from './connection-room.ts'
+import type { Limit, Limits } from './limits.ts'
+
+export interface PoolContext {
+  /** The cluster's name. */
+  readonly cluster: string
+  readonly settings: ConnectionPoolSpec
+  readonly dialer: Dialer
+  readonly makeClientCodec: (connection: Connection, owner: ClientCodecOwner) => ClientCodec
+  readonly wheel: TimerWheel
+  readonly clock: Clock
+  readonly limits: Limits
+  readonly room: ConnectionRoom
+  readonly instruments: UpstreamInstruments
+}
+
+/** Live counts of one endpoint, HTTP and TCP together. */
+export interface EndpointCounts {
+  /** Requests waiting or running, and TCP connections. */
+  active: number
+  requests: number
+  failures: number
+  /** Open or being made. */
+  connections: number
+}
+
+/** The refusal when `limit` is reached: which, its value, the count. */
+export function overflowError(context: PoolContext, limit: Limit): ProxyError {
+  const { cluster, instruments, limits } = context
+  instruments.overflowed(limit.name)
+  const also = limit === limits.pending ? `; ${limits.connections.describe()}` : ''
+  return new ProxyError(ErrorCode.Overflow, Side.Upstream, {
+    message: `${cluster} takes no more: ${limit.describe()}${also}`,
+    retryable: true,
+  })
+}
+
+export function isEndpointFault(error: ProxyError): boolean {
+  return (
+    error.side === Side.Upstream &&
+    (error.code === ErrorCode.UpstreamClosed ||
+      error.code === ErrorCode.UpstreamReset ||
+      error.code === ErrorCode.UpstreamProtocol)
+  )
+}
