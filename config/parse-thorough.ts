@@ -40,7 +40,7 @@ export function readThoroughly(
     })
     const document = Array.isArray(documents) ? documents[0] : undefined
     if (document === undefined) return { root: undefined, problems: [] }
-    return new Conversion(yaml(), document, start).run()
+    return new Conversion(yaml(), document, chunk, start).run()
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     return { root: undefined, problems: [tooDeep(start)] }
@@ -60,14 +60,16 @@ function tooDeep(at: number): SyntaxProblem {
 class Conversion {
   private readonly lib: Library
   private readonly document: Document
+  private readonly chunk: string
   private readonly shift: number
   private readonly problems: SyntaxProblem[] = []
   private readonly anchored = new Map<Node, { raw: Raw; nodes: number }>()
   private nodes = 0
 
-  constructor(lib: Library, document: Document, shift: number) {
+  constructor(lib: Library, document: Document, chunk: string, shift: number) {
     this.lib = lib
     this.document = document
+    this.chunk = chunk
     this.shift = shift
   }
 
@@ -133,8 +135,23 @@ class Conversion {
 
   private convertList(node: YAMLSeq, emptyAt: number): RawList {
     const at = this.shift + (node.range?.[0] ?? emptyAt)
-    const items = node.items.map((item) => this.convert(item as Node | null, at))
+    const items = node.items.map(
+      (item) => this.trailingColon(item as Node) ?? this.convert(item as Node | null, at),
+    )
     return { kind: 'list', at, items }
+  }
+
+  /** `[::1, 2001:db8::]`: Kubernetes' reader takes a colon before , or ] for text. */
+  private trailingColon(item: Node): RawScalar | undefined {
+    if (!this.lib.isMap(item) || item.items.length !== 1) return undefined
+    const { key, value } = item.items[0] as Pair<Node, Node | null>
+    const start = item.range?.[0] ?? 0
+    const emptyValue = value === null || isEmptyScalar(this.lib, value)
+    if (!this.lib.isScalar(key) || key.type !== 'PLAIN' || !emptyValue) return undefined
+    const text = `${String(key.value)}:`
+    if (this.chunk[start] === '{' || !this.chunk.startsWith(text, start)) return undefined
+    this.nodes++
+    return { kind: 'scalar', at: this.shift + start, value: text, text }
   }
 
   private convertMap(node: YAMLMap, emptyAt: number): RawMap {

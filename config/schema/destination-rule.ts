@@ -1,5 +1,7 @@
 /** DestinationRule: subsets of a service and the policy under which it is called. */
 import type { DestinationRuleSpec, TrafficPolicy } from '../kinds.ts'
+import { type Raw, textOf, within } from '../raw.ts'
+import type { Path } from '../resource.ts'
 import { clientTls } from './client-tls.ts'
 import { connectionPool } from './connection-pool.ts'
 import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
@@ -104,7 +106,7 @@ function warnFailover(_: Blocks, place: Place): void {
   if (place.has('outlierDetection')) return
   for (const setting of ['localityLbSetting', 'zoneAwareLbSetting'])
     for (const name of ['failover', 'failoverPriority'])
-      if (place.hasPath(['loadBalancer', setting, name]))
+      if (place.hasAt(['loadBalancer', setting, name]))
         place.warn(['loadBalancer', setting, name], 'has no effect without outlierDetection')
 }
 
@@ -166,6 +168,7 @@ export function destinationRule(namespace: string): Type {
         checkSubsets,
         (spec, place) => checkExportTo(spec.exportTo, namespace, place, { none: false }),
         (spec, place) => checkPrivate(spec, namespace, place),
+        warnUnverified,
       ],
     },
   )
@@ -185,4 +188,25 @@ function checkPrivate(spec: DestinationRuleSpec, namespace: string, place: Place
   for (const [index, entry] of spec.exportTo.entries())
     if (entry !== '.' && entry !== namespace)
       place.error(['exportTo', index], 'a rule with workloadSelector can be exported to "." only')
+}
+
+/** Read from the tree: the parsed settings are gone, as the proxy does not act on them. */
+function warnUnverified(_: DestinationRuleSpec, place: Place): void {
+  const policy = within(place.raw, 'trafficPolicy')
+  const ports = within(policy, 'portLevelSettings')
+  warnUnverifiedTls(within(policy, 'tls'), ['trafficPolicy', 'tls'], 'IST0128', place)
+  if (ports?.kind !== 'list') return
+  ports.items.forEach((port, index) => {
+    const at = ['trafficPolicy', 'portLevelSettings', index, 'tls']
+    warnUnverifiedTls(within(port, 'tls'), at, 'IST0129', place)
+  })
+}
+
+function warnUnverifiedTls(tls: Raw | undefined, at: Path, code: string, place: Place): void {
+  const set = (name: string) => (textOf(within(tls, name)) ?? '') !== ''
+  const mode = textOf(within(tls, 'mode'))
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return
+  if (set('caCertificates') || (set('credentialName') && place.has('workloadSelector'))) return
+  const message = `mode ${mode} without caCertificates: the server's identity is not verified by a CA of yours`
+  place.warn([...at, 'mode'], message, 'Add caCertificates.', code)
 }

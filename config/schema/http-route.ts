@@ -217,8 +217,8 @@ function checkTargets(route: WrittenRoute, place: Place): void {
     place.error(['mirrors'], 'cannot be combined with mirror', 'Keep mirrors.')
 }
 
-function checkAction(route: WrittenRoute, place: Place): void {
-  const hasRoute = route.route.length > 0
+function checkAction(_: WrittenRoute, place: Place): void {
+  const hasRoute = place.count('route') > 0
   const rivals = (action: string, others: readonly string[]) => {
     if (!place.has(action)) return
     if (hasRoute) place.error([action], 'cannot be combined with route', 'Keep one of them.')

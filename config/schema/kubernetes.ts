@@ -29,6 +29,24 @@ const targetPort: Type<number | string> = {
   },
 }
 
+const TRANSPORTS = ['TCP', 'UDP', 'SCTP']
+
+/** Kubernetes refuses others; people write application protocols here, which are then ignored. */
+const transport: Type<string> = {
+  read(raw, reading) {
+    const value = string((name) =>
+      TRANSPORTS.includes(name)
+        ? undefined
+        : {
+            warning: true,
+            message: `"${name}" is not one of ${TRANSPORTS.join(', ')}: it is read as TCP`,
+            hint: 'Name the port (http-web) or set appProtocol to say what it speaks.',
+          },
+    ).read(raw, reading)
+    return value === undefined || TRANSPORTS.includes(value) ? value : 'TCP'
+  },
+}
+
 interface WrittenPort {
   readonly port: number
   readonly targetPort?: number | string
@@ -42,7 +60,7 @@ const servicePort: Type = object<WrittenPort>(
     ),
     port: need(portNumber, 'the port number is missing'),
     targetPort,
-    protocol: or(enumeration(['TCP', 'UDP', 'SCTP']), 'TCP'),
+    protocol: or(transport, 'TCP'),
     appProtocol: text,
     nodePort: ignored(integer(0, 65_535)),
   },
@@ -101,7 +119,7 @@ function checkPorts(spec: WrittenService, place: Place): void {
       place.error(['ports', index, 'port'], `the port ${port} is listed twice`)
     numbers.add(key)
     if (spec.ports.length > 1 && name === '')
-      place.error(['ports', index], 'a Service with several ports needs a name for each')
+      place.warn(['ports', index], 'a Service with several ports needs a name for each')
     else if (names.has(name) && name !== '')
       place.error(['ports', index, 'name'], `the port name "${name}" is used twice`)
     names.add(name)

@@ -1,5 +1,5 @@
 /** One object being read by its schema: where the reader stands, and what it has to say. */
-import { entryOf, type Raw, type Source, valueOffsetOf } from '../raw.ts'
+import { type Raw, type Source, valueOffsetOf, within } from '../raw.ts'
 import type { Path, Problem, Severity } from '../resource.ts'
 
 export const Code = {
@@ -103,13 +103,23 @@ export class Place {
 
   /** True when the key is written and not null. */
   has(name: string): boolean {
-    return this.hasPath([name])
+    return this.hasAt([name])
   }
 
-  /** The same for a key several levels down. */
-  hasPath(path: readonly string[]): boolean {
-    let raw: Raw | undefined = this.raw
-    for (const name of path) raw = raw?.kind === 'map' ? entryOf(raw, name)?.value : undefined
+  /** How many items the list at `path` has as written, usable or not. */
+  count(...path: string[]): number {
+    const raw = within(this.raw, ...path)
+    return raw?.kind === 'list' ? raw.items.length : 0
+  }
+
+  /** True for a list written without items. */
+  emptyAt(path: Path): boolean {
+    const raw = rawAt(this.raw, path)
+    return raw?.kind === 'list' && raw.items.length === 0
+  }
+
+  hasAt(path: Path): boolean {
+    const raw = rawAt(this.raw, path)
     return raw !== undefined && !(raw.kind === 'scalar' && raw.value === null)
   }
 
@@ -117,4 +127,13 @@ export class Place {
     const at = valueOffsetOf(this.raw, path)
     this.reading.report(severity, code, at, `${this.reading.where(path)}: ${message}`, hint)
   }
+}
+
+function rawAt(root: Raw, path: Path): Raw | undefined {
+  let raw: Raw | undefined = root
+  for (const part of path) {
+    if (typeof part === 'string') raw = within(raw, part)
+    else raw = raw?.kind === 'list' ? raw.items[part] : undefined
+  }
+  return raw
 }

@@ -29,14 +29,18 @@ export interface KindSchema {
 const NETWORKING = ['v1', 'v1beta1', 'v1alpha3']
 
 /** A schema that depends on the namespace is built once per namespace. */
-function perNamespace(build: (namespace: string) => Type): (envelope: Envelope) => Type {
+function perNamespace(
+  build: (namespace: string, waypoint: boolean) => Type,
+): (envelope: Envelope) => Type {
   const built = new Map<string, Type>()
-  return (envelope) => {
-    const known = built.get(envelope.namespace)
+  return ({ namespace, labels }) => {
+    const waypoint = labels['istio.io/use-waypoint'] !== undefined
+    const key = `${namespace} ${waypoint}`
+    const known = built.get(key)
     if (known !== undefined) return known
-    const type = build(envelope.namespace)
+    const type = build(namespace, waypoint)
     if (built.size > 10_000) built.clear()
-    built.set(envelope.namespace, type)
+    built.set(key, type)
     return type
   }
 }
@@ -66,7 +70,7 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
   ['DestinationRule', networking(perNamespace(destinationRule))],
   ['ServiceEntry', networking(perNamespace(serviceEntry))],
   ['WorkloadEntry', networking(({ labels }) => workloadEntry(labels))],
-  ['Sidecar', networking(() => sidecar)],
+  ['Sidecar', networking(perNamespace(sidecar))],
 ])
 
 export const meshConfigSchema: Type = meshConfig

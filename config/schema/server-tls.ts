@@ -57,11 +57,11 @@ export function checkIngressTls(protocol: string, written: unknown, place: Place
   if (tls.httpsRedirect === true)
     place.error(['tls', 'httpsRedirect'], 'is not possible in a Sidecar')
   for (const name of NOT_IN_A_SIDECAR)
-    if (place.hasPath(['tls', name])) place.error(['tls', name], 'is not possible in a Sidecar')
+    if (place.hasAt(['tls', name])) place.error(['tls', name], 'is not possible in a Sidecar')
   if (!['SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL'].includes(tls.mode ?? '')) return
-  if (NOT_IN_A_SIDECAR.slice(0, 3).some((name) => place.hasPath(['tls', name]))) return
+  if (NOT_IN_A_SIDECAR.slice(0, 3).some((name) => place.hasAt(['tls', name]))) return
   for (const name of ['serverCertificate', 'privateKey'])
-    if (!place.hasPath(['tls', name])) place.error(['tls'], `mode ${tls.mode} needs ${name}`)
-  if (tls.mode === 'MUTUAL' && !place.hasPath(['tls', 'caCertificates']))
+    if (!place.hasAt(['tls', name])) place.error(['tls'], `mode ${tls.mode} needs ${name}`)
+  if (tls.mode === 'MUTUAL' && !place.hasAt(['tls', 'caCertificates']))
     place.error(['tls'], 'mode MUTUAL needs caCertificates')
 }

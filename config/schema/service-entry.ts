@@ -43,10 +43,14 @@ function entryHost(host: string): Verdict {
 }
 
 /** `namespace`: that of the object, which exportTo can name by `.`. */
-export function serviceEntry(namespace: string): Type {
+export function serviceEntry(namespace: string, usesWaypoint: boolean): Type {
   return object<ServiceEntrySpec>(fields, {
     rules: [
       ...rules,
+      (spec, place) => {
+        if (usesWaypoint && spec.resolution === 'DYNAMIC_DNS' && spec.location === 'MESH_INTERNAL')
+          place.error(['location'], 'MESH_INTERNAL is not possible with DYNAMIC_DNS and a waypoint')
+      },
       (spec, place) => checkExportTo(spec.exportTo, namespace, place, { none: true }),
     ],
   })
@@ -71,7 +75,7 @@ const rules = [
   checkAddresses,
   checkResolution,
   checkEndpointPorts,
-  checkTcp,
+  checkShared,
 ]
 
 type Entry = ServiceEntrySpec & { readonly hosts?: readonly string[] }
@@ -195,8 +199,6 @@ function checkDynamic(spec: Entry, place: Place): void {
         ['ports', index],
         'DYNAMIC_DNS is possible for HTTP, HTTP2, GRPC and TLS ports only',
       )
-  if (spec.location === 'MESH_INTERNAL')
-    place.error(['location'], 'MESH_INTERNAL is not possible with resolution DYNAMIC_DNS')
   place.warn(
     ['resolution'],
     'is known, not yet implemented: the hosts are not resolved',
@@ -219,21 +221,15 @@ function checkEndpointPorts(spec: Entry, place: Place): void {
         )
 }
 
-/** Without an address a TCP connection shows nothing by which its service could be known. */
-function checkTcp(spec: Entry, place: Place): void {
-  const opaque = spec.ports.findIndex(({ protocol }) => protocol === '' || protocol === 'TCP')
-  if (opaque === -1) return
-  const hosts = spec.hosts?.length ?? 0
-  if (spec.addresses.length > 0 && hosts > 1)
+const WITH_HOST = ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY']
+
+/** Opaque connections show their address only: it cannot stand for several hosts. */
+function checkShared(spec: Entry, place: Place): void {
+  const opaque = spec.ports.some(({ protocol }) => !WITH_HOST.includes(protocol))
+  if (opaque && spec.addresses.length > 0 && (spec.hosts?.length ?? 0) > 1)
     place.warn(
       ['hosts'],
-      'several hosts share the addresses: TCP traffic cannot tell them apart',
+      'several hosts share the addresses: TCP and TLS traffic cannot tell them apart',
       'Write one ServiceEntry per host.',
-    )
-  if (spec.addresses.length === 0 && spec.resolution === 'NONE')
-    place.warn(
-      ['ports', opaque],
-      'a TCP port without addresses takes every connection to this port number',
-      'Add addresses.',
     )
 }

@@ -1,4 +1,6 @@
 /** egress of a Sidecar: hosts as `namespace/name`, and which listeners may stand together. */
+
+import type { Path } from '../resource.ts'
 import { isAddress, unixPath, wildcardDomain } from './formats.ts'
 import type { Place, Verdict } from './reading.ts'
 import { list, string } from './types.ts'
@@ -44,12 +46,17 @@ function importedName(value: string, name: string): Verdict {
 
 export const egressHosts = list(string(importedHost))
 
-export function checkEgress(listeners: readonly EgressView[], place: Place): void {
+export function checkEgress(
+  listeners: readonly EgressView[],
+  namespace: string,
+  place: Place,
+): void {
   const ports = new Set<number>()
   const sockets = new Set<string>()
   listeners.forEach((listener, index) => {
     const at = ['egress', index]
-    if (listener.hosts?.length === 0) place.error([...at, 'hosts'], 'at least one host is needed')
+    if (place.emptyAt([...at, 'hosts']))
+      place.error([...at, 'hosts'], 'at least one host is needed')
     const problem = bindProblem(listener, place, at)
     if (problem !== undefined) place.error([...at, problem.field], problem.message)
     const number = listener.port?.number
@@ -64,14 +71,14 @@ export function checkEgress(listeners: readonly EgressView[], place: Place): voi
       if (ports.has(number)) place.error([...at, 'port'], `the port ${number} is listed twice`)
       ports.add(number)
     }
-    warnAboutHosts(listener.hosts ?? [], at, place)
+    warnAboutHosts(listener.hosts ?? [], namespace, at, place)
   })
 }
 
 function bindProblem(
   listener: EgressView,
   place: Place,
-  at: readonly (string | number)[],
+  at: Path,
 ): { field: string; message: string } | undefined {
   const { bind, port, captureMode } = listener
   if (!bind.startsWith('unix://')) {
@@ -88,21 +95,16 @@ function bindProblem(
   return undefined
 }
 
-function warnAboutHosts(
-  hosts: readonly string[],
-  at: readonly (string | number)[],
-  place: Place,
-): void {
-  const seen = new Set<string>()
-  hosts.forEach((host, index) => {
-    if (seen.has(host)) place.warn([...at, 'hosts', index], `"${host}" is listed twice`)
-    seen.add(host)
-    const everything =
-      host === '*/*' && hosts.some((other) => other !== host && !other.startsWith('~'))
-    if (everything)
-      place.warn(
-        [...at, 'hosts', index],
-        '"*/*" already selects everything that the other entries name',
-      )
-  })
+function warnAboutHosts(hosts: readonly string[], namespace: string, at: Path, place: Place): void {
+  const meant = hosts.map((host) => host.replace(/^(~?)\.\//, `$1${namespace}/`))
+  for (const [index, host] of meant.entries()) {
+    const whole = `${host.slice(0, host.indexOf('/'))}/*`
+    const where = [...at, 'hosts', index]
+    if (meant.indexOf(host) < index) place.warn(where, `"${hosts[index]}" is listed twice`)
+    else if (host !== whole && meant.includes(whole))
+      place.warn(where, `"${hosts[index]}" is already selected by "${hosts[meant.indexOf(whole)]}"`)
+    const others = hosts.some((other) => other !== host && !other.startsWith('~'))
+    if (host === '*/*' && others)
+      place.warn(where, '"*/*" already selects everything that the other entries name')
+  }
 }

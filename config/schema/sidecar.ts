@@ -90,7 +90,7 @@ const ingress: Type = object<Ingress>(
 
 function warnHttpPool(value: Ingress, place: Place): void {
   const { port } = value
-  if (port === undefined || !place.hasPath(['connectionPool', 'http'])) return
+  if (port === undefined || !place.hasAt(['connectionPool', 'http'])) return
   if (['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY', ''].includes(port.protocol)) return
   place.warn(
     ['connectionPool', 'http'],
@@ -121,28 +121,36 @@ const outboundTrafficPolicy: Type = object<{ mode: string }>(
           place.error(['mode'], 'ALLOW_ANY_DYNAMIC_DNS is possible in MeshConfig only')
         if (!place.has('egressProxy')) return
         if (value.mode !== 'ALLOW_ANY') place.error(['egressProxy'], 'needs mode ALLOW_ANY')
-        if (!place.hasPath(['egressProxy', 'port']))
+        if (!place.hasAt(['egressProxy', 'port']))
           place.error(['egressProxy'], 'the port is missing')
       },
     ],
   },
 )
 
-export const sidecar: Type = object<SidecarSpec>(
-  {
-    workloadSelector: workloadSelector('labels'),
-    ingress: or(list(ingress), []),
-    egress: list(egress),
-    outboundTrafficPolicy,
-    inboundConnectionPool: later(connectionPool),
-  },
-  { rules: [checkPresence, checkIngress, (spec, place) => checkEgress(spec.egress ?? [], place)] },
-)
+/** `namespace`: that of the object, which egress hosts can name by `.`. */
+export function sidecar(namespace: string): Type {
+  return object<SidecarSpec>(fields, {
+    rules: [
+      checkPresence,
+      checkIngress,
+      (spec, place) => checkEgress(spec.egress ?? [], namespace, place),
+    ],
+  })
+}
 
-function checkPresence(spec: SidecarSpec, place: Place): void {
+const fields = {
+  workloadSelector: workloadSelector('labels'),
+  ingress: or(list(ingress), []),
+  egress: list(egress),
+  outboundTrafficPolicy,
+  inboundConnectionPool: later(connectionPool),
+}
+
+function checkPresence(_: SidecarSpec, place: Place): void {
   const written =
-    spec.ingress.length > 0 ||
-    (spec.egress?.length ?? 0) > 0 ||
+    place.count('ingress') > 0 ||
+    place.count('egress') > 0 ||
     place.has('outboundTrafficPolicy') ||
     place.has('inboundConnectionPool')
   if (!written)

@@ -19,7 +19,7 @@ const l4Match = {
 }
 
 function sniHost(host: string): Verdict {
-  if (!isAddress(host)) return wildcardDomain(host)
+  if (!isAddress(host)) return hostName(host)
   return {
     warning: true,
     message: `"${host}" is an address: clients send host names as SNI`,
@@ -43,7 +43,7 @@ const tlsRoute: Type = object<TlsRoute>(
   {
     rules: [
       (value, place) => {
-        if (place.has('match') && value.match?.length === 0)
+        if (place.has('match') && place.count('match') === 0)
           place.error(['match'], 'at least one match is needed')
         checkL4Route(value, place)
       },
@@ -60,11 +60,15 @@ const tcpRoute: Type = object<{ match: readonly L4Match[]; route: TlsRoute['rout
 )
 
 function checkL4Route(value: { route: TlsRoute['route'] }, place: Place): void {
-  if (value.route.length === 0) place.error(['route'], 'a route with a destination is needed')
+  if (place.count('route') === 0) place.error(['route'], 'a route with a destination is needed')
   checkWeights(value.route, place)
 }
 
+/** Gateways between clusters route by names such as `outbound_.80_.v1_.reviews.prod.svc.cluster.local`. */
+const BETWEEN_CLUSTERS = /^outbound_\.\d{1,5}_\.[-a-zA-Z0-9]*_\./
+
 function hostName(host: string): Verdict {
+  if (BETWEEN_CLUSTERS.test(host)) return wildcardDomain(host.replace(BETWEEN_CLUSTERS, ''))
   return isAddress(host) ? undefined : wildcardDomain(host)
 }
 
@@ -99,6 +103,11 @@ function isForMesh(spec: VirtualServiceSpec): boolean {
   return spec.gateways.length === 0 || spec.gateways.includes('mesh')
 }
 
+/** Equal, covered by an earlier wildcard, or two wildcards with common names. */
+function repeats(earlier: string, host: string): boolean {
+  return hostCovers(earlier, host) || (earlier.startsWith('*') && hostCovers(host, earlier))
+}
+
 function checkHosts(spec: VirtualServiceSpec, place: Place): void {
   spec.hosts.forEach((host, index) => {
     if (host === '*' && isForMesh(spec))
@@ -107,7 +116,7 @@ function checkHosts(spec: VirtualServiceSpec, place: Place): void {
         'the host * is not possible for sidecars',
         'Name the services, or bind the object to a gateway only.',
       )
-    const first = spec.hosts.findIndex((other, at) => at < index && hostCovers(other, host))
+    const first = spec.hosts.findIndex((other, at) => at < index && repeats(other, host))
     if (first !== -1)
       place.error(
         ['hosts', index],
@@ -119,7 +128,7 @@ function checkHosts(spec: VirtualServiceSpec, place: Place): void {
 
 /** An object without hosts is a part that other VirtualServices delegate to. */
 function checkDelegation(spec: VirtualServiceSpec, place: Place): void {
-  const isDelegate = spec.hosts.length === 0
+  const isDelegate = place.count('hosts') === 0
   if (isDelegate)
     for (const name of ['gateways', 'tls', 'tcp'])
       if (place.has(name))
@@ -133,10 +142,12 @@ function checkDelegation(spec: VirtualServiceSpec, place: Place): void {
   })
 }
 
+const ACTIONS = ['route', 'redirect', 'directResponse'] as const
+
 function checkRouteRole(route: HttpRoute, isDelegate: boolean, at: Path, place: Place): void {
-  const acts =
-    route.route.length > 0 || route.redirect !== undefined || route.directResponse !== undefined
-  if (route.delegate === undefined) {
+  const written = (name: string) => place.hasAt([...at, name])
+  if (!written('delegate')) {
+    const acts = ACTIONS.some((name) => written(name) && !place.emptyAt([...at, name]))
     if (!acts) place.error(at, 'one of route, redirect and directResponse is needed')
     return
   }
@@ -155,9 +166,10 @@ function checkSni(spec: VirtualServiceSpec, place: Place): void {
   spec.tls.forEach((route, index) => {
     route.match?.forEach((match, block) => {
       const at = ['tls', index, 'match', block, 'sniHosts']
-      if (match.sniHosts?.length === 0) place.error(at, 'at least one SNI host is needed')
+      if (match.sniHosts !== undefined && place.emptyAt(at))
+        place.error(at, 'at least one SNI host is needed')
       match.sniHosts?.forEach((host, position) => {
-        if (!spec.hosts.some((known) => hostCovers(known, host)))
+        if (!isAddress(host) && !spec.hosts.some((known) => hostCovers(known, host)))
           place.error(
             [...at, position],
             `"${host}" is not covered by the hosts of this VirtualService`,
