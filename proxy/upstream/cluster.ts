@@ -180,7 +180,10 @@ export class Cluster implements EndpointOwner {
 
   onQuiet(endpoint: Endpoint): void {
     if (this.originals !== undefined) this.originals.onQuiet(endpoint)
-    else if (endpoint.retired) this.leaving.delete(endpointKey(endpoint.spec))
+    else if (endpoint.retired) {
+      const key = endpointKey(endpoint.spec)
+      if (this.leaving.get(key) === endpoint) this.leaving.delete(key)
+    }
   }
 
   // --- the inside

@@ -54,7 +54,8 @@ export class OriginalDestinations {
 
   /** Its last connection is gone. */
   onQuiet(endpoint: Endpoint): void {
-    this.made.delete(endpointKey(endpoint.spec))
+    const key = endpointKey(endpoint.spec)
+    if (this.made.get(key) === endpoint) this.made.delete(key)
   }
 
   drain(): void {

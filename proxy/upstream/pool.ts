@@ -3,36 +3,27 @@
  * one at once, else it waits in order for a new one or the next that is freed, within the cluster's
  * limits. Hot: bench/micro/pool.bench.ts.
  */
-import { ErrorCode, type ProxyError } from '../base/errors.ts'
+import type { ProxyError } from '../base/errors.ts'
 import type { Connection } from '../net/connection.ts'
 import type { DialTarget } from '../net/dialing.ts'
 import type { CloseReason } from '../telemetry/upstream-instruments.ts'
 import type { RoomUser } from './connection-room.ts'
 import { IdleShelf } from './idle-shelf.ts'
-import {
-  type EndpointCounts,
-  isEndpointFault,
-  overflowError,
-  type PoolContext,
-} from './pool-context.ts'
+import { PoolAccount } from './pool-account.ts'
+import { type EndpointCounts, overflowError, type PoolContext } from './pool-context.ts'
 import { type CodecKeeper, PooledCodec } from './pooled-codec.ts'
 import { StreamTicket, type StreamWaiter, type TicketQueue, WaitingLine } from './waiting.ts'
-
-/** A reused connection that ends within this time without a byte was being closed when it was used. */
-const raceMs = 100
 
 export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   private readonly context: PoolContext
   private readonly target: DialTarget
-  private readonly counts: EndpointCounts
+  private readonly account: PoolAccount
   private readonly onQuiet: () => void
   private readonly idle: IdleShelf
   /** Dialed or open, busy or idle. */
   private readonly all = new Set<PooledCodec>()
   private readonly waiting = new WaitingLine()
   private dialing = 0
-  /** Waiting requests for which nothing is on its way: what the pending limit counts. */
-  private uncovered = 0
   private tickets = 0
   private draining = false
   private pumping = false
@@ -54,7 +45,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   ) {
     this.context = context
     this.target = target
-    this.counts = counts
+    this.account = new PoolAccount(context, counts)
     this.onQuiet = onQuiet
     this.idle = new IdleShelf(
       context.settings.httpIdleTimeoutMs,
@@ -87,13 +78,10 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
    * undefined. Otherwise the ticket allows to stop waiting.
    */
   acquire(waiter: StreamWaiter): StreamTicket | undefined {
-    const { limits, instruments } = this.context
-    if (!limits.requests.take()) {
-      waiter.onNoStream(overflowError(this.context, limits.requests))
+    if (!this.account.requestBegins()) {
+      waiter.onNoStream(overflowError(this.context, this.context.limits.requests))
       return undefined
     }
-    this.counts.active++
-    instruments.requestsActive.add(1)
     const one = this.waiting.length === 0 ? this.idle.take() : undefined
     if (one === undefined) return this.waitFor(waiter)
     this.assign(one, waiter)
@@ -102,8 +90,8 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   cancelTicket(ticket: StreamTicket): void {
     this.waiting.remove(ticket)
-    this.context.instruments.pending.add(-1)
-    this.requestOver()
+    this.account.waiterLeaves()
+    this.account.requestEnds()
     this.cover()
     this.checkQuiet()
   }
@@ -127,7 +115,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.draining = true
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift())
       this.refuse(next.waiter, error)
-    for (const one of [...this.all]) this.retire(one, 'drain')
+    for (const one of [...this.all]) this.retire(one, 'drain', error)
     this.checkQuiet()
   }
 
@@ -149,13 +137,12 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   // --- what a PooledCodec tells
   dialed(one: PooledCodec, connection: Connection): void {
-    const { instruments, settings, clock, wheel, makeClientCodec } = this.context
+    const { settings, clock, wheel } = this.context
     this.dialing--
     one.dialing = undefined
     one.idleSince = clock.now
-    instruments.connections.add()
-    instruments.connectMs.observe(clock.now - one.dialedAt)
-    one.codec = makeClientCodec(connection, one)
+    this.account.connected(clock.now - one.dialedAt)
+    one.codec = this.context.makeClientCodec(connection, one)
     if (one.closed) return
     if (settings.maxConnectionDurationMs !== undefined)
       wheel.arm(one.lifetime, settings.maxConnectionDurationMs)
@@ -170,10 +157,9 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.dialing--
     one.dialing = undefined
     one.closed = true
-    this.counts.failures++
-    const why = error.code === ErrorCode.ConnectTimeout ? 'timeout' : 'failure'
-    this.context.instruments.connectFailed(why)
-    this.forget(one)
+    this.all.delete(one)
+    this.account.connectFailed(error)
+    this.account.connectionEnds(undefined)
     if (this.all.size === 0) {
       // Nothing else is on its way: all who waited when it was dialed would only wait for the same.
       for (let next = this.waiting.first; next !== undefined; next = this.waiting.first) {
@@ -192,25 +178,22 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   freed(one: PooledCodec): void {
     if (one.busy) {
       one.busy = false
-      this.requestOver()
+      this.account.requestEnds()
     }
     if (one.leaving === undefined) this.keep(one)
   }
 
   ended(one: PooledCodec, error: ProxyError | undefined): void {
-    const { clock, instruments } = this.context
+    const now = this.context.clock.now
     let reason: CloseReason = one.leaving ?? (error === undefined ? 'endpoint' : 'error')
     if (one.busy) {
-      if (error !== undefined && isEndpointFault(error)) {
-        this.counts.failures++
-        if (this.isReuseRace(one)) {
-          instruments.reuseRace()
-          this.idle.limit.closedAfter(one.idleAge, clock.now)
-        }
+      if (this.account.requestBroke(error) && one.wasClosing(now)) {
+        this.account.reuseRace()
+        this.idle.limit.closedAfter(one.idleAge, now)
       }
     } else if (one.codec !== undefined && one.leaving === undefined) {
       reason = 'endpoint'
-      this.idle.limit.closedAfter(clock.now - one.idleSince, clock.now)
+      this.idle.limit.closedAfter(now - one.idleSince, now)
     }
     this.release(one, reason)
     this.settle()
@@ -234,14 +217,11 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   // --- the inside
   private waitFor(waiter: StreamWaiter): StreamTicket | undefined {
-    const { limits, room, instruments } = this.context
+    const { limits, room } = this.context
     if (this.waiting.length >= this.dialing + this.idle.length) {
       if (room.take()) this.dial(this.tickets + 1)
-      else if (limits.pending.take()) {
-        this.uncovered++
-        room.wait(this)
-      } else {
-        this.requestOver()
+      else if (!this.account.admitUncovered(this)) {
+        this.account.requestEnds()
         waiter.onNoStream(overflowError(this.context, limits.pending))
         return undefined
       }
@@ -249,7 +229,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.tickets++
     const ticket = new StreamTicket(waiter, this.tickets, this)
     this.waiting.add(ticket)
-    instruments.pending.add(1)
+    this.account.waiterJoins()
     return ticket
   }
 
@@ -261,28 +241,22 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.cover()
   }
 
-  /** Keeps the pending limit and the line for room true. */
   private cover(): void {
-    const { limits, room } = this.context
-    const uncovered = Math.max(0, this.waiting.length - this.dialing - this.idle.length)
-    if (uncovered > 0) room.wait(this)
-    else if (this.uncovered > 0) room.stopWaiting(this)
-    for (; this.uncovered < uncovered; this.uncovered++) limits.pending.takeAnyway()
-    for (; this.uncovered > uncovered; this.uncovered--) limits.pending.give()
+    const uncovered = this.waiting.length - this.dialing - this.idle.length
+    this.account.cover(this, Math.max(0, uncovered))
   }
 
   private dial(youngestTicket: number): void {
-    const { clock, dialer, instruments } = this.context
+    const { clock, dialer } = this.context
     const one = new PooledCodec(this, youngestTicket, clock.now)
     this.all.add(one)
     this.dialing++
-    this.counts.connections++
-    instruments.active.add(1)
+    this.account.connectionBegins()
     one.dialing = dialer.dial(this.target, one)
   }
 
   private assign(one: PooledCodec, waiter: StreamWaiter): void {
-    const { clock, settings, instruments } = this.context
+    const { clock, settings } = this.context
     const codec = one.codec!
     const opened = codec.opened
     one.busy = true
@@ -296,8 +270,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
       if (!one.closed && one.busy) this.freed(one)
       return
     }
-    this.counts.requests++
-    instruments.requests.add()
+    this.account.requestSent()
     if (one.requests === settings.maxRequestsPerConnection && !one.closed) {
       one.leaving = 'max_requests'
       codec.drain()
@@ -305,7 +278,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   }
 
   private serve(one: PooledCodec, ticket: StreamTicket): void {
-    this.context.instruments.pending.add(-1)
+    this.account.waiterLeaves()
     this.cover()
     this.assign(one, ticket.waiter)
   }
@@ -333,14 +306,14 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   }
 
   /** We close it. */
-  private retire(one: PooledCodec, reason: CloseReason): void {
+  private retire(one: PooledCodec, reason: CloseReason, error?: ProxyError): void {
     if (one.dialing !== undefined) {
       one.dialing.cancel()
       one.dialing = undefined
       this.dialing--
     }
     this.release(one, reason)
-    one.codec?.destroy()
+    one.codec?.destroy(error)
     this.context.room.offer()
     this.checkQuiet()
   }
@@ -349,41 +322,20 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   private release(one: PooledCodec, reason: CloseReason): void {
     one.closed = true
     this.context.wheel.cancel(one.lifetime)
-    if (one.codec !== undefined) this.context.instruments.closed(reason)
+    this.all.delete(one)
     if (one.busy) {
       one.busy = false
-      this.requestOver()
+      this.account.requestEnds()
     } else this.idle.remove(one)
-    this.forget(one)
-  }
-
-  private forget(one: PooledCodec): void {
-    this.all.delete(one)
-    this.counts.connections--
-    this.context.instruments.active.add(-1)
-    this.context.room.give()
-  }
-
-  private requestOver(): void {
-    this.counts.active--
-    this.context.instruments.requestsActive.add(-1)
-    this.context.limits.requests.give()
+    this.account.connectionEnds(one.codec === undefined ? undefined : reason)
   }
 
   /** Refuses one that was taken out of the line. */
   private refuse(waiter: StreamWaiter, error: ProxyError): void {
-    this.context.instruments.pending.add(-1)
-    this.requestOver()
+    this.account.waiterLeaves()
+    this.account.requestEnds()
     this.cover()
     waiter.onNoStream(error)
-  }
-
-  private isReuseRace(one: PooledCodec): boolean {
-    return (
-      one.requests > 1 &&
-      one.codec!.connection.bytesRead === one.bytesBefore &&
-      this.context.clock.now - one.usedAt <= raceMs
-    )
   }
 
   private checkQuiet(): void {

@@ -16,6 +16,9 @@ export interface CodecKeeper {
   lifetimeOver(one: PooledCodec): void
 }
 
+/** A reused connection that ends within this time without a byte was being closed when it was used. */
+const raceMs = 100
+
 export class PooledCodec implements DialReceiver, ClientCodecOwner, DeadlineOwner {
   readonly keeper: CodecKeeper
   /** Number of the youngest ticket when it was dialed: whom a failed dial may fail. */
@@ -41,6 +44,15 @@ export class PooledCodec implements DialReceiver, ClientCodecOwner, DeadlineOwne
     this.keeper = keeper
     this.youngestTicket = youngestTicket
     this.dialedAt = now
+  }
+
+  /** For one that just ended: the request met a connection that the endpoint was closing. */
+  wasClosing(now: number): boolean {
+    return (
+      this.requests > 1 &&
+      this.codec!.connection.bytesRead === this.bytesBefore &&
+      now - this.usedAt <= raceMs
+    )
   }
 
   onConnected(connection: Connection): void {
