@@ -75,8 +75,11 @@ export class Changes {
 
   until(condition: () => boolean): Promise<void> {
     return new Promise((done) => {
+      // What is waited for may hang on timers that do not keep the process alive.
+      const alive = setInterval(() => undefined, 60_000)
       const look = (): void => {
         if (!condition()) return
+        clearInterval(alive)
         this.waiting.delete(look)
         done()
       }
