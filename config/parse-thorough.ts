@@ -136,7 +136,9 @@ class Conversion {
   private convertList(node: YAMLSeq, emptyAt: number): RawList {
     const at = this.shift + (node.range?.[0] ?? emptyAt)
     const items = node.items.map(
-      (item) => this.trailingColon(item as Node) ?? this.convert(item as Node | null, at),
+      (item) =>
+        (node.flow === true ? this.trailingColon(item as Node) : undefined) ??
+        this.convert(item as Node | null, at),
     )
     return { kind: 'list', at, items }
   }

@@ -1,5 +1,5 @@
 /** YAML and JSON text to documents that remember where every key and value was written. */
-import { readQuickly } from './parse-quick.ts'
+import { hasOddCharacters, readQuickly } from './parse-quick.ts'
 import { readThoroughly, type SyntaxProblem } from './parse-thorough.ts'
 import type { Raw, Source } from './raw.ts'
 import type { Position } from './resource.ts'
@@ -13,6 +13,7 @@ export class Document {
   private readonly start: number
   private readonly end: number
   private tree: Raw | undefined
+  private forgotten = false
 
   constructor(source: Source, start: number, end: number, read: Reading) {
     this.source = source
@@ -23,11 +24,12 @@ export class Document {
   }
 
   root(): Raw | undefined {
-    return this.tree ?? (this.end > this.start ? readDocument(this).root : undefined)
+    return this.tree ?? (this.forgotten ? rootAgain(this) : undefined)
   }
 
   /** Drops the tree to save memory; positions stay available at the price of reading again. */
   forget(): void {
+    this.forgotten = this.forgotten || this.tree !== undefined
     this.tree = undefined
   }
 
@@ -45,14 +47,21 @@ export interface Reading {
   readonly problems: readonly SyntaxProblem[]
 }
 
-function readDocument(document: Document): Reading {
+/** The last one read again: people ask for many places of one document in a row. */
+let reread: { readonly document: Document; readonly root: Raw | undefined } | undefined
+
+function rootAgain(document: Document): Raw | undefined {
+  if (reread?.document === document) return reread.root
   const [start, end] = document.range
-  return readRange(document.source.text, start, end)
+  const { text } = document.source
+  const { root } = readRange(text, start, end, !hasOddCharacters(text))
+  reread = { document, root }
+  return root
 }
 
 /** The quick reader knows the YAML people write; what it does not know surely goes to the library. */
-function readRange(text: string, start: number, end: number): Reading {
-  const quick = readQuickly(text, start, end)
+function readRange(text: string, start: number, end: number, plain: boolean): Reading {
+  const quick = plain ? readQuickly(text, start, end) : undefined
   if (quick !== undefined) return { root: quick.root, problems: [] }
   return readThoroughly(text, start, end)
 }
@@ -61,8 +70,9 @@ function readRange(text: string, start: number, end: number): Reading {
 export function parse(source: Source): Document[] {
   const { text } = source
   const documents: Document[] = []
+  const plain = !hasOddCharacters(text)
   for (const [start, end] of ranges(text)) {
-    const read = readRange(text, start, end)
+    const read = readRange(text, start, end, plain)
     if (read.root === undefined && read.problems.length === 0) continue
     documents.push(new Document(source, start, end, read))
   }
