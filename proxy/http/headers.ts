@@ -2,6 +2,8 @@
  * Header fields in the order, case and number in which they came; looked up by lower-case name.
  * Hot: one list per head; bench/micro/headers.bench.ts.
  */
+import { invariant } from '../base/invariant.ts'
+
 export class Headers {
   /** As received or set; index i belongs to values[i]. Read-only outside this class and the codecs. */
   readonly names: string[] = []
@@ -11,10 +13,14 @@ export class Headers {
     return this.names.length
   }
 
-  /** Adds a field at the end. */
+  /**
+   * Adds a field at the end. What no head may carry never gets in, whoever made the text: other
+   * characters than latin1 become UTF-8 bytes, control characters spaces.
+   */
   append(name: string, value: string): void {
+    invariant(isFieldName(name), `${JSON.stringify(name)} cannot name a header field`)
     this.names.push(name)
-    this.values.push(value)
+    this.values.push(safeFieldValue(value))
   }
 
   /** Index of the first field called `lower` (lower case) from `from` on, or -1. */
@@ -53,7 +59,7 @@ export class Headers {
       this.append(name, value)
       return
     }
-    this.values[at] = value
+    this.values[at] = safeFieldValue(value)
     this.removeFrom(lower, at + 1)
   }
 
@@ -80,4 +86,37 @@ function sameName(name: string, lower: string): boolean {
     if (c !== lower.charCodeAt(i)) return false
   }
   return true
+}
+
+/** RFC 9110 5.1 token, or a pseudo-header's colon and token. */
+function isFieldName(name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const c = name.charCodeAt(i)
+    if (c <= 32 || c >= 127 || (c === 58 && i > 0)) return false
+  }
+  return name.length > 0
+}
+
+/** Makes any text fit for a field value (RFC 9110 5.5). */
+export function safeFieldValue(value: string): string {
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i)
+    if ((c < 32 && c !== 9) || c === 127 || c > 255) return repairedValue(value)
+  }
+  return value
+}
+
+function repairedValue(value: string): string {
+  let bytes = value
+  for (let i = 0; i < value.length; i++)
+    if (value.charCodeAt(i) > 255) {
+      bytes = Buffer.from(value, 'utf8').toString('latin1')
+      break
+    }
+  let repaired = ''
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes.charCodeAt(i)
+    repaired += (c < 32 && c !== 9) || c === 127 ? ' ' : bytes[i]
+  }
+  return repaired
 }
