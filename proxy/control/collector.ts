@@ -1,8 +1,9 @@
 /** What the workers count and report, gathered: for the metrics endpoint and the admin pages. */
+import { countBySeverity } from '../../config/diagnostics.ts'
 import { InstrumentReader } from '../telemetry/instrument-reader.ts'
 import { type InstrumentMessage, Instruments } from '../telemetry/instruments.ts'
 import type { ClusterStatus, WorkerStats } from '../worker/messages.ts'
-import type { ReadResult } from './publisher.ts'
+import type { PublisherStatus, ReadResult } from './publisher.ts'
 
 export type Ask = (what: 'clusters' | 'stats') => Promise<ReadonlyMap<number, unknown>>
 
@@ -40,8 +41,16 @@ export class Collector {
     this.reader.threadGone(thread)
   }
 
-  configRead(result: ReadResult): void {
-    this.instruments.counter('configReloads', [result]).add()
+  /** After each reading of the files. */
+  configRead(result: ReadResult, status: PublisherStatus): void {
+    const { instruments } = this
+    instruments.counter('configReloads', [result]).add()
+    const problems = countBySeverity(status.problems)
+    for (const severity of ['error', 'warning', 'info'] as const)
+      instruments.gauge('configProblems', [severity]).set(problems[severity])
+    if (result !== 'published' || status.snapshot === undefined) return
+    instruments.gauge('configGeneration').set(status.generation)
+    instruments.gauge('configLoaded').set(status.publishedAt / 1_000)
   }
 
   /** Gauges of all workers, added up by name; with how many answered. */

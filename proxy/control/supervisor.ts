@@ -66,11 +66,17 @@ export class Supervisor {
     this.seats = ids.map((id) => new Seat(id, options.script, backoff, events))
   }
 
+  /** Starts and resolves when the first worker listens; rejects with a StartFailure. */
+  async start(): Promise<BoundPorts> {
+    return (await this.launch()).bound
+  }
+
   /**
-   * Resolves when one worker listens; the others follow at once on the same ports. Where the kernel
+   * Resolves when the threads have been started, so that their loading and the caller's work overlap.
+   * `bound` resolves when one worker listens; the others follow on the same ports. Where the kernel
    * chooses a port, they can start only then.
    */
-  async start(): Promise<BoundPorts> {
+  async launch(): Promise<{ readonly bound: Promise<BoundPorts> }> {
     const { outbound, inbound } = this.options.settings
     await mustBeFree({ what: 'outbound', option: '--outbound-port' }, outbound)
     if (inbound !== undefined)
@@ -80,7 +86,7 @@ export class Supervisor {
     })
     const chosenByKernel = outbound.port === 0 || inbound?.port === 0
     for (const seat of chosenByKernel ? this.seats.slice(0, 1) : this.seats) this.startSeat(seat)
-    return bound
+    return { bound }
   }
 
   publish(snapshot: Snapshot): void {
