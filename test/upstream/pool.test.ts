@@ -63,21 +63,24 @@ t.test('a freed connection serves a waiting request before its dial completes', 
   t.equal(world.dialer.dials.length, 2)
 })
 
-t.test('a connection whose close came with its reply is not given to a waiting request', async (t) => {
-  const world = new World()
-  const { endpoint } = world.endpoint({ maxConnections: 1 })
-  const running = new Request(endpoint)
-  world.dialer.connectNext()
-  const waiting = new Request(endpoint)
-  running.codec!.finish()
-  // The FIN is read in the next turn of the loop, before the connection has rested.
-  setImmediate(() => running.codec!.close())
-  await rest()
-  t.ok(waiting.waits)
-  t.equal(world.dialer.open.length, 1, 'a new connection is made instead')
-  world.dialer.connectNext()
-  t.equal(waiting.reused, false)
-})
+t.test(
+  'a connection whose close came with its reply is not given to a waiting request',
+  async (t) => {
+    const world = new World()
+    const { endpoint } = world.endpoint({ maxConnections: 1 })
+    const running = new Request(endpoint)
+    world.dialer.connectNext()
+    const waiting = new Request(endpoint)
+    running.codec!.finish()
+    // The FIN is read in the next turn of the loop, before the connection has rested.
+    setImmediate(() => running.codec!.close())
+    await rest()
+    t.ok(waiting.waits)
+    t.equal(world.dialer.open.length, 1, 'a new connection is made instead')
+    world.dialer.connectNext()
+    t.equal(waiting.reused, false)
+  },
+)
 
 t.test('waiting requests are served in order', async (t) => {
   const world = new World()
@@ -142,21 +145,24 @@ t.test('all who waited for the only dial fail with it, later ones get their own'
   t.equal(cluster.limits.requests.used, 0)
 })
 
-t.test('a dial that fails while a request retries from its failure keeps the counts true', async (t) => {
-  const world = new World()
-  const { endpoint, cluster } = world.endpoint({ maxConnections: 1, maxPendingRequests: 1 })
-  let again: Request | undefined
-  const waiter = new Request(endpoint)
-  waiter.onNoStream = () => {
-    again = new Request(endpoint)
-  }
-  world.dialer.open[0]!.fail()
-  t.ok(again!.waits)
-  t.equal(world.dialer.open.length, 1)
-  world.dialer.connectNext()
-  t.ok(again!.codec)
-  t.equal(cluster.limits.pending.used, 0)
-})
+t.test(
+  'a dial that fails while a request retries from its failure keeps the counts true',
+  async (t) => {
+    const world = new World()
+    const { endpoint, cluster } = world.endpoint({ maxConnections: 1, maxPendingRequests: 1 })
+    let again: Request | undefined
+    const waiter = new Request(endpoint)
+    waiter.onNoStream = () => {
+      again = new Request(endpoint)
+    }
+    world.dialer.open[0]!.fail()
+    t.ok(again!.waits)
+    t.equal(world.dialer.open.length, 1)
+    world.dialer.connectNext()
+    t.ok(again!.codec)
+    t.equal(cluster.limits.pending.used, 0)
+  },
+)
 
 t.test('maxConnections 2 and maxPendingRequests 2 let 4 of 8 pass', async (t) => {
   const world = new World()
