@@ -4,8 +4,9 @@
  * and iproute2 (`ip`); running as another user needs util-linux (`setpriv`).
  */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { findTool } from './tools.ts'
 
 /** As whom a program runs; default: the user of this process. */
 export interface Identity {
@@ -188,15 +189,6 @@ export function namespacesUnavailable(): string | undefined {
   return undefined
 }
 
-/** Where a program lies in PATH or the usual places for system programs. */
-export function findTool(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  return folders
-    .filter((f) => f !== '')
-    .map((f) => join(f, name))
-    .find(isExecutable)
-}
-
 /** Removes namespaces of this prefix whose process is gone. */
 export function removeLeftovers(prefix: string): void {
   const pattern = new RegExp(`^${RegExp.escape(prefix)}-(\\d+)-`)
@@ -259,15 +251,6 @@ function identityPrefix(as: Identity | undefined): string[] {
 
 function withoutPrefix(address: string): string {
   return address.split('/')[0]!
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function runCommand(argv: readonly string[], options: RunOptions = {}): RunResult {

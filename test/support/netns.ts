@@ -1,6 +1,7 @@
 /** Network namespaces for tests: gates that skip with a reason, and a network cleaned up in every case. */
 import type { Test } from 'tap'
-import { findTool, Network, namespacesUnavailable } from '../../iptables/netns.ts'
+import { Network, namespacesUnavailable } from '../../iptables/netns.ts'
+import { findTool } from '../../iptables/tools.ts'
 
 export type { Identity, Namespace, RunResult, WorkloadSettings } from '../../iptables/netns.ts'
 export { Network } from '../../iptables/netns.ts'
