@@ -1,0 +1,116 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+
+const root = resolve(import.meta.dirname, '../..')
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** The oldest Node the package promises to run on: the newest of its line when this was written. */
+const oldNode = '24.21.0'
+
+const place = mkdtempSync(join(tmpdir(), 'outrider-package-'))
+t.teardown(() => rmSync(place, { recursive: true, force: true }))
+
+/** Outside npm's own environment, so that a nested npm sees the folder it runs in. */
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('npm_') && !/^TAP/.test(name)),
+)
+
+function run(program: string, args: string[], cwd = place, more: NodeJS.ProcessEnv = {}) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd,
+    encoding: 'utf8',
+    env: { ...env, ...more },
+    timeout: 300_000,
+  })
+  return { status, stdout, stderr: error === undefined ? stderr : `${error.message}\n${stderr}` }
+}
+
+const good = `apiVersion: v1
+kind: Service
+metadata: { name: reviews, namespace: default }
+spec:
+  selector: { app: reviews }
+  ports: [{ name: http, port: 9080 }]
+`
+const bad = good.replace('port: 9080', 'port: 908000')
+
+const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
+
+t.test('the package', async (t) => {
+  const packed = run('npm', ['pack', '--json', '--pack-destination', place], root)
+  t.equal(packed.status, 0, 'npm pack builds and packs')
+  if (packed.status !== 0) return t.comment(packed.stderr + packed.stdout)
+  // npm 11 prints a list of packages, npm 12 an object by name; scripts may print before it
+  const [{ filename, files, size }] = Object.values<Packed>(
+    JSON.parse(packed.stdout.slice(packed.stdout.search(/^[[{]$/m))),
+  ) as [Packed]
+  const paths = files.map(({ path }) => path)
+  t.same(
+    paths.filter(
+      (path) => !/^(dist\/|proxy\/launcher\.js$|LICENSE|README|package\.json)/.test(path),
+    ),
+    [],
+    'it holds what runs and nothing else',
+  )
+  t.same(
+    paths.filter((path) => path.endsWith('.ts')),
+    [],
+    'no TypeScript, which Node does not run below node_modules',
+  )
+  t.ok(paths.includes('LICENSE'), 'the licence goes with it')
+  t.ok(size < 1_000_000, `it is small: ${size} bytes`)
+
+  writeFileSync(join(place, 'package.json'), '{ "private": true }')
+  const installed = run('npm', [...install, '--ignore-scripts', `./${filename}`])
+  t.equal(installed.status, 0, 'it installs without a script')
+  if (installed.status !== 0) return t.comment(installed.stderr)
+  const old = run('npm', [...install, '--prefix', 'old', nodePackage()])
+  t.equal(old.status, 0, `Node ${oldNode} is there to try it on`)
+
+  for (const [name, more] of [
+    ['the packaged Node', {}],
+    [`Node ${oldNode}`, { OUTRIDER_NODE: join(place, 'old/node_modules', nodeFolder, 'bin/node') }],
+  ] as const)
+    smoke(t, name, more)
+})
+
+interface Packed {
+  readonly filename: string
+  readonly files: readonly { readonly path: string }[]
+  readonly size: number
+}
+
+const nodeFolder = `node-${process.platform}-${process.arch}`
+function nodePackage(): string {
+  return `${nodeFolder}@${oldNode}`
+}
+
+function smoke(t: Tap, name: string, more: NodeJS.ProcessEnv): void {
+  t.test(`the installed command works on ${name}`, async (t) => {
+    const outrider = (...args: string[]) =>
+      run(join(place, 'node_modules/.bin/outrider'), args, place, more)
+    const told = outrider('version')
+    t.equal(told.status, 0)
+    t.match(told.stdout, version, 'version says which')
+
+    const folder = t.testdir({ good: { 'a.yaml': good }, bad: { 'a.yaml': bad } })
+    const valid = outrider('validate', join(folder, 'good'))
+    t.equal(valid.status, 0, 'validate accepts good YAML')
+    t.equal(valid.stderr, '')
+    const invalid = outrider('validate', join(folder, 'bad'))
+    t.equal(invalid.status, 1, 'validate refuses bad YAML')
+    t.match(invalid.stdout, /a\.yaml:6:\d+: error: /, 'with its place')
+
+    const explained = outrider(
+      ...['explain', '--config', join(folder, 'good'), '--namespace', 'default'],
+      ...['GET', 'http://reviews:9080/'],
+    )
+    t.equal(explained.status, 0, 'explain answers')
+    t.match(explained.stdout, /reviews/)
+  })
+}
+
+type Tap = Pick<typeof t, 'test'>
