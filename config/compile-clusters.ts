@@ -1,0 +1,101 @@
+/** One cluster per port of every service in scope, and one per subset that a DestinationRule in force defines. */
+import { hash } from 'node:crypto'
+import type { Client } from './compile-client.ts'
+import { clusterName } from './compile-destinations.ts'
+import { type EndpointIndex, endpointSetKey } from './compile-endpoints.ts'
+import {
+  blocksFor,
+  loadBalancerSpec,
+  type MergedRule,
+  type PolicyIndex,
+  PoolSettings,
+  subsetOrigin,
+} from './compile-policies.ts'
+import type { MeshPort, MeshService, Of } from './compile-registry.ts'
+import type { ClusterSpec, EndpointSpec } from './snapshot.ts'
+
+export interface Clusters {
+  readonly clusters: Map<string, ClusterSpec>
+  readonly endpointSets: Map<string, readonly EndpointSpec[]>
+}
+
+const noLabels = {}
+
+export function buildClusters(
+  services: Iterable<MeshService>,
+  endpoints: EndpointIndex,
+  policies: PolicyIndex,
+  client: Client,
+): Clusters {
+  const built: Clusters = { clusters: new Map(), endpointSets: new Map() }
+  const pools = new PoolSettings(client)
+  for (const service of services) {
+    const rule = policies.ruleFor(service)
+    for (const port of service.ports) {
+      const found = endpoints.of(service, port)
+      if (found.length > 0 || service.discovery !== 'original-destination')
+        built.endpointSets.set(endpointSetKey(port.number, service.hostname), found)
+      const names = ['', ...(rule?.subsets.keys() ?? [])]
+      for (const subset of names) {
+        const cluster = clusterSpec(service, port, rule, subset, pools, client)
+        built.clusters.set(cluster.name, cluster)
+      }
+    }
+  }
+  return built
+}
+
+function clusterSpec(
+  service: MeshService,
+  port: MeshPort,
+  rule: MergedRule | undefined,
+  subset: string,
+  pools: PoolSettings,
+  client: Client,
+): ClusterSpec {
+  const written = rule?.subsets.get(subset)?.subset
+  const blocks = blocksFor(rule, port.number, written)
+  const loadBalancer = loadBalancerSpec(blocks)
+  const discovery = loadBalancer.kind === 'PASSTHROUGH' ? 'original-destination' : service.discovery
+  const original = discovery === 'original-destination'
+  const { hostname, name, namespace, external } = service
+  const acting = {
+    name: clusterName(port.number, subset, hostname),
+    discovery,
+    service: hostname,
+    serviceName: name,
+    serviceNamespace: namespace,
+    port: port.number,
+    subset,
+    originalPortOverride: original ? targetPortOf(service, port) : undefined,
+    protocol: port.protocol,
+    endpointSet: original ? '' : endpointSetKey(port.number, hostname),
+    subsetLabels: written?.labels ?? noLabels,
+    loadBalancer,
+    connectionPool: pools.for(blocks),
+    dnsRefreshMs: client.mesh.dnsRefreshRateMs,
+    external,
+  }
+  return {
+    ...acting,
+    origin: service.sources[0].origin,
+    policyOrigin: rule === undefined ? undefined : policyOrigin(rule, subset),
+    hash: hash('sha256', JSON.stringify(acting), 'base64url').slice(0, 22),
+  }
+}
+
+function policyOrigin(rule: MergedRule, subset: string): ClusterSpec['policyOrigin'] {
+  return subset === '' ? rule.source.origin : subsetOrigin(rule, subset)
+}
+
+/** Only ServiceEntries change the port of the original destination. */
+function targetPortOf(service: MeshService, port: MeshPort): number | undefined {
+  const [source] = service.sources
+  if (source.kind !== 'ServiceEntry') return undefined
+  for (const { spec } of service.sources as readonly Of<'ServiceEntry'>[]) {
+    const written = spec.ports.find(({ number }) => number === port.number)
+    if (written !== undefined)
+      return written.targetPort === written.number ? undefined : written.targetPort
+  }
+  return undefined
+}
