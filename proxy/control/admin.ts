@@ -69,7 +69,7 @@ const pages: readonly Page[] = [
   },
   {
     path: '/stats',
-    help: 'gauges of all workers added up; ?format=json, ?filter=TEXT',
+    help: 'everything counted, and the gauges of all workers added up; ?filter=TEXT, ?format=json',
     answer: stats,
   },
   {
@@ -246,7 +246,8 @@ async function stats({ collector }: AdminParts, request: DoorRequest): Promise<D
   const entries = Object.entries(totals).filter(([name]) => name.includes(filter))
   const all = [['workers', workers] as const, ...entries.sort()]
   if (wantsJson(request)) return json(Object.fromEntries(all))
-  return text(all.map(([name, value]) => `${name}: ${value}\n`).join(''))
+  const live = all.map(([name, value]) => `${name}: ${value}\n`).join('')
+  return text(`${live}${await collector.plain(filter)}`)
 }
 
 function serverInfo(parts: AdminParts): DoorReply {

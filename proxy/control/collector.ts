@@ -1,11 +1,22 @@
 /** What the workers count and report, gathered: for the metrics endpoint and the admin pages. */
 import { countBySeverity } from '../../config/diagnostics.ts'
+import { catalogue } from '../telemetry/catalogue.ts'
+import type { Exposition } from '../telemetry/exposition.ts'
 import { InstrumentReader } from '../telemetry/instrument-reader.ts'
 import { type InstrumentMessage, Instruments } from '../telemetry/instruments.ts'
 import type { ClusterStatus, WorkerStats } from '../worker/messages.ts'
+import type { DoorReply } from './http-door.ts'
 import type { PublisherStatus, ReadResult } from './publisher.ts'
 
 export type Ask = (what: 'clusters' | 'stats') => Promise<ReadonlyMap<number, unknown>>
+
+/** Facts about this process that its metrics show, read when somebody looks. */
+export type SelfView = () => {
+  /** Of the configuration in force, or ``. */
+  readonly version: string
+  readonly workers: number
+  readonly restarts: number
+}
 
 /** This thread's own instruments; workers' numbers start after it. */
 const mainThread = 0
@@ -18,8 +29,13 @@ export class Collector {
   private readonly threads = new Map<number, number>()
   private lastThread = mainThread
 
-  constructor(ask: Ask) {
+  private readonly selfView: SelfView
+  private exposition: Promise<Exposition> | undefined
+  private cpuSeconds = 0
+
+  constructor(ask: Ask, selfView: SelfView) {
     this.ask = ask
+    this.selfView = selfView
     this.instruments = new Instruments((message) => this.reader.receive(mainThread, message))
   }
 
@@ -51,6 +67,51 @@ export class Collector {
     if (result !== 'published' || status.snapshot === undefined) return
     instruments.gauge('configGeneration').set(status.generation)
     instruments.gauge('configLoaded').set(status.publishedAt / 1_000)
+  }
+
+  /** The text format of Prometheus. */
+  async prometheus(): Promise<DoorReply> {
+    const { prometheusContentType: type } = await import('../telemetry/exposition.ts')
+    const text = await (await this.exposed()).prometheus()
+    const { version } = this.selfView()
+    if (version === '') return { status: 200, type, body: text }
+    // Written by hand: as an instrument every version would leave its series behind.
+    const { name, help, kind } = catalogue.configInfo
+    const info = `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${name}{version="${version}"} 1\n`
+    return { status: 200, type, body: `${text.trimEnd()}\n\n${info}` }
+  }
+
+  /** One line per series, those that contain `filter`. */
+  async plain(filter: string): Promise<string> {
+    const text = (await this.exposed()).plain()
+    if (filter === '') return text
+    const lines = text.split('\n').filter((line) => line.includes(filter))
+    return lines.map((line) => `${line}\n`).join('')
+  }
+
+  /** Loaded by the first who looks: most proxies on a developer's machine are never scraped. */
+  private exposed(): Promise<Exposition> {
+    this.exposition ??= import('../telemetry/exposition.ts').then(
+      ({ Exposition }) => new Exposition(this.reader, () => this.refresh()),
+    )
+    return this.exposition
+  }
+
+  /** What is worth knowing only when somebody looks. */
+  private refresh(): void {
+    const { instruments } = this
+    const { workers, restarts } = this.selfView()
+    const { user, system } = process.cpuUsage()
+    const cpuSeconds = (user + system) / 1e6
+    instruments.gauge('memory').set(process.memoryUsage.rss())
+    instruments.counter('cpu').add(cpuSeconds - this.cpuSeconds)
+    this.cpuSeconds = cpuSeconds
+    instruments.gauge('started').set((Date.now() - process.uptime() * 1_000) / 1_000)
+    instruments.gauge('workers').set(workers)
+    const counted = instruments.counter('workerRestarts')
+    counted.add(restarts - counted.value)
+    // A scrape reads the memory at once: series made here must be known to the reader before.
+    instruments.flush()
   }
 
   /** Gauges of all workers, added up by name; with how many answered. */

@@ -7,7 +7,7 @@ import type { Problem, Severity } from '../../config/resource.ts'
 import type { Snapshot } from '../../config/snapshot.ts'
 import type { WorkerSettings } from '../worker/messages.ts'
 import { adminAnswer, healthAnswer, metricsAnswer } from './admin.ts'
-import { Collector } from './collector.ts'
+import { Collector, type SelfView } from './collector.ts'
 import { type Door, type DoorAnswer, type DoorReply, openDoor } from './http-door.ts'
 import type { Log } from './log.ts'
 import type { NameLookup } from './name-lookup.ts'
@@ -35,7 +35,8 @@ export interface SidecarOptions {
   readonly admin: Place | undefined
   readonly health: Place | undefined
   readonly metrics: Place | undefined
-  readonly exposition: (collector: Collector) => Promise<DoorReply>
+  /** Of the program, for metrics. */
+  readonly version: string
   readonly facts: Readonly<Record<string, unknown>>
   readonly settleMs: number
   readonly graceMs: number
@@ -70,7 +71,11 @@ export class Sidecar {
     this.options = options
     const { log } = options
     const review = (): void => this.readiness.review()
-    this.collector = new Collector((what) => this.supervisor.query(what))
+    this.collector = new Collector(
+      (what) => this.supervisor.query(what),
+      () => this.selfView(),
+    )
+    this.collector.instruments.gauge('build', ['proxy', options.version]).set(1)
     this.supervisor = new Supervisor({
       script: options.script,
       settings: options.settings,
@@ -160,7 +165,7 @@ export class Sidecar {
 
   private async openDoors(): Promise<Omit<SidecarPorts, keyof BoundPorts>> {
     const { admin, health, metrics } = this.options
-    const expose = (): Promise<DoorReply> => this.options.exposition(this.collector)
+    const expose = (): Promise<DoorReply> => this.collector.prometheus()
     const adminPages = adminAnswer({
       publisher: this.publisher,
       supervisor: this.supervisor,
@@ -201,9 +206,19 @@ export class Sidecar {
     return door.port
   }
 
+  private selfView(): ReturnType<SelfView> {
+    const { seats } = this.supervisor
+    return {
+      version: this.publisher.status.snapshot?.version ?? '',
+      workers: seats.filter(({ state }) => state === 'serving').length,
+      restarts: seats.reduce((sum, seat) => sum + seat.restarts, 0),
+    }
+  }
+
   private facts(): Record<string, unknown> {
     const { generation, publishedAt, snapshot } = this.publisher.status
     return {
+      version: this.options.version,
       ...this.options.facts,
       uptimeSeconds: Math.round(process.uptime()),
       rssBytes: process.memoryUsage.rss(),

@@ -114,7 +114,28 @@ t.test('stats add up the gauges of all workers', async (t) => {
   await proxy.sidecar.readiness.whenReady()
   t.match(await proxy.get('/stats'), { status: 200, body: /^workers: 2\n/ })
   t.match(JSON.parse((await proxy.get('/stats?format=json&filter=conn')).body), { connections: 0 })
-  t.match(await proxy.get('/metrics'), { body: '# metrics\n' })
+  t.match((await proxy.get('/stats?filter=outrider_workers')).body, 'outrider_workers: 2\n')
+})
+
+t.test('metrics tell of the process, its workers and its configuration', async (t) => {
+  await using proxy = await startSidecar()
+  await proxy.sidecar.readiness.whenReady()
+  proxy.files.problems.push(problem)
+  await proxy.touch()
+  const { body } = await proxy.get('/metrics')
+  for (const line of [
+    'istio_build{component="proxy",tag="0.0.0-test"} 1',
+    'outrider_config_info{version="v1"} 1',
+    'outrider_config_generation 1',
+    'outrider_config_reloads_total{result="published"} 1',
+    'outrider_config_reloads_total{result="unchanged"} 1',
+    'outrider_config_problems{severity="error"} 1',
+    'outrider_workers 2',
+    'outrider_worker_restarts_total 0',
+  ])
+    t.match(body, line)
+  t.match(body, /^process_resident_memory_bytes \d{7,}$/m)
+  t.equal((await proxy.get('/stats/prometheus', {}, proxy.ports.metrics)).status, 200)
 })
 
 t.test('the log level is shown, changed everywhere, and must exist', async (t) => {

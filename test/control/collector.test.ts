@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Collector } from '../../proxy/control/collector.ts'
+import { Collector, type SelfView } from '../../proxy/control/collector.ts'
 import { type InstrumentMessage, Instruments } from '../../proxy/telemetry/instruments.ts'
 import type { ClusterStatus } from '../../proxy/worker/messages.ts'
 
@@ -8,6 +8,8 @@ function worker(collector: Collector, id: number): Instruments {
   const announce = (message: InstrumentMessage): void => collector.receive(id, message)
   return new Instruments(announce)
 }
+
+const nobody = (): ReturnType<SelfView> => ({ version: '', workers: 0, restarts: 0 })
 
 function cluster(name: string, requests: number, more: object = {}): ClusterStatus {
   const endpoint = {
@@ -26,7 +28,7 @@ function cluster(name: string, requests: number, more: object = {}): ClusterStat
 }
 
 t.test('counts of a dead worker stay, what it held at the moment does not', (t) => {
-  const collector = new Collector(async () => new Map())
+  const collector = new Collector(async () => new Map(), nobody)
   const labels = ['inbound']
   for (const life of [1, 2]) {
     const instruments = worker(collector, 0)
@@ -47,7 +49,7 @@ t.test('clusters of all workers are merged by name and endpoint', async (t) => {
     [0, [cluster('web', 5), cluster('only-here', 1)]],
     [1, [cluster('web', 7, { healthy: false })]],
   ])
-  const merged = await new Collector(async () => answers).clusters()
+  const merged = await new Collector(async () => answers, nobody).clusters()
   t.same(
     merged.map(({ name }) => name),
     ['only-here', 'web'],
@@ -61,7 +63,7 @@ t.test('gauges are added up by name', async (t) => {
     [0, { open: 3, waiting: 1 }],
     [1, { open: 4 }],
   ])
-  t.same(await new Collector(async () => answers).stats(), {
+  t.same(await new Collector(async () => answers, nobody).stats(), {
     workers: 2,
     totals: { open: 7, waiting: 1 },
   })
