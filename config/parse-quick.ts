@@ -5,28 +5,25 @@
  * in tests is that library, over every file of the corpora. About ten times its speed; most files
  * never load it.
  */
+import { FlowReader } from './parse-flow.ts'
+import {
+  APOSTROPHE,
+  COLON,
+  DASH,
+  HASH,
+  INDICATORS,
+  nothing,
+  OPEN_LIST,
+  OPEN_MAP,
+  plainKey,
+  QUOTE,
+  quoted,
+  refuseDuplicate,
+  SPACE,
+  UNSURE,
+} from './parse-lexical.ts'
 import { resolvePlain } from './parse-scalar.ts'
 import type { Raw, RawEntry, RawScalar } from './raw.ts'
-
-/** Thrown and caught within this file only; carries no stack. */
-const UNSURE = Object.freeze({ unsure: true })
-
-const NEWLINE = 10
-const SPACE = 32
-const QUOTE = 34
-const HASH = 35
-const APOSTROPHE = 39
-const COMMA = 44
-const DASH = 45
-const COLON = 58
-const OPEN_LIST = 91
-const BACKSLASH = 92
-const CLOSE_LIST = 93
-const OPEN_MAP = 123
-const CLOSE_MAP = 125
-
-/** Characters that begin something else than a plain scalar: & * ! | > % @ ` ? and the like. */
-const INDICATORS = new Set([...'&*!|>%@`?:,[]{}#"\''].map((letter) => letter.charCodeAt(0)))
 
 /** Characters whose meaning in YAML is left to the library. */
 export function hasOddCharacters(text: string): boolean {
@@ -190,7 +187,7 @@ class QuickReader {
   }
 
   private readQuotedLine(start: number): RawScalar {
-    const [value, after] = this.quoted(start, this.lineEnd)
+    const [value, after] = quoted(this.text, start, this.lineEnd)
     if (!this.isBlank(after)) throw UNSURE
     return { kind: 'scalar', at: start, value, text: value }
   }
@@ -218,7 +215,7 @@ class QuickReader {
     const first = text.charCodeAt(start)
     let at = start
     if (first === QUOTE || first === APOSTROPHE) {
-      at = this.skipSpaces(this.quoted(start, lineEnd)[1])
+      at = this.skipSpaces(quoted(text, start, lineEnd)[1])
       const after = at + 1 === lineEnd ? SPACE : text.charCodeAt(at + 1)
       return text.charCodeAt(at) === COLON && at < lineEnd && after === SPACE ? at : -1
     }
@@ -234,41 +231,14 @@ class QuickReader {
 
   private keyBetween(start: number, colon: number): string {
     const first = this.text.charCodeAt(start)
-    if (first === QUOTE || first === APOSTROPHE) return this.quoted(start, colon)[0]
+    if (first === QUOTE || first === APOSTROPHE) return quoted(this.text, start, colon)[0]
     return plainKey(this.text.slice(start, colon).trimEnd())
-  }
-
-  // --- quoted scalars -------------------------------------------------------------------------------
-  /** The value of the quoted scalar at `start`, which ends before `limit`, and the offset after it. */
-  private quoted(start: number, limit: number): readonly [value: string, after: number] {
-    const { text } = this
-    const quote = text.charCodeAt(start)
-    let special = false
-    for (let at = start + 1; at < limit; at++) {
-      const letter = text.charCodeAt(at)
-      if (letter === NEWLINE) throw UNSURE
-      if (letter === BACKSLASH && quote === QUOTE) {
-        special = true
-        at++
-      } else if (letter === quote) {
-        if (quote === APOSTROPHE && text.charCodeAt(at + 1) === APOSTROPHE) {
-          special = true
-          at++
-        } else {
-          const inner = text.slice(start + 1, at)
-          return [special ? unescaped(inner, quote) : inner, at + 1]
-        }
-      }
-    }
-    throw UNSURE
   }
 
   // --- flow style -----------------------------------------------------------------------------------
   /** A flow collection that begins at the current place and ends its last line. */
   private readFlowLine(column: number): Raw {
-    const flow = new FlowReader(this.text, this.at, this.end, column, (start) =>
-      this.quoted(start, this.end),
-    )
+    const flow = new FlowReader(this.text, this.at, this.end, column)
     const value = flow.readNode()
     const after = flow.offset
     this.next = after
@@ -280,154 +250,4 @@ class QuickReader {
     if (this.column > column && column !== -1) throw UNSURE
     return value
   }
-}
-
-class FlowReader {
-  offset: number
-  private readonly text: string
-  private readonly end: number
-  private readonly column: number
-  private readonly quoted: (start: number) => readonly [value: string, after: number]
-
-  constructor(
-    text: string,
-    offset: number,
-    end: number,
-    column: number,
-    quoted: (start: number) => readonly [value: string, after: number],
-  ) {
-    this.text = text
-    this.offset = offset
-    this.end = end
-    this.column = column
-    this.quoted = quoted
-  }
-
-  readNode(): Raw {
-    const first = this.text.charCodeAt(this.offset)
-    if (first === OPEN_MAP) return this.readMap()
-    if (first === OPEN_LIST) return this.readList()
-    return this.readScalar()
-  }
-
-  /** Skips spaces and line ends; a line must stand deeper than what the collection belongs to. */
-  private skip(): number {
-    const { text, end } = this
-    let lineStart = -1
-    for (; this.offset < end; this.offset++) {
-      const letter = text.charCodeAt(this.offset)
-      if (letter === NEWLINE) lineStart = this.offset + 1
-      else if (letter !== SPACE) break
-    }
-    if (this.offset >= end) throw UNSURE
-    if (lineStart !== -1 && this.offset - lineStart <= this.column) throw UNSURE
-    const letter = text.charCodeAt(this.offset)
-    if (letter === HASH) throw UNSURE
-    return letter
-  }
-
-  private readList(): Raw {
-    const at = this.offset++
-    const items: Raw[] = []
-    while (this.skip() !== CLOSE_LIST) {
-      items.push(this.readNode())
-      this.separate(CLOSE_LIST)
-    }
-    this.offset++
-    return { kind: 'list', at, items }
-  }
-
-  private readMap(): Raw {
-    const at = this.offset++
-    const entries: RawEntry[] = []
-    while (this.skip() !== CLOSE_MAP) {
-      const keyAt = this.offset
-      const scalar = this.readScalar()
-      const isQuoted =
-        this.text.charCodeAt(keyAt) === QUOTE || this.text.charCodeAt(keyAt) === APOSTROPHE
-      const key = isQuoted ? scalar.text : plainKey(scalar.text)
-      refuseDuplicate(entries, key)
-      if (this.skip() !== COLON) throw UNSURE
-      this.offset++
-      const letter = this.skip()
-      const value = letter === COMMA || letter === CLOSE_MAP ? nothing(keyAt) : this.readNode()
-      entries.push({ key, at: keyAt, value })
-      this.separate(CLOSE_MAP)
-    }
-    this.offset++
-    return { kind: 'map', at, entries }
-  }
-
-  /** A comma, or the end. */
-  private separate(close: number): void {
-    const letter = this.skip()
-    if (letter === COMMA) this.offset++
-    else if (letter !== close) throw UNSURE
-  }
-
-  private readScalar(): RawScalar {
-    const at = this.offset
-    const first = this.text.charCodeAt(at)
-    if (first === QUOTE || first === APOSTROPHE) {
-      const [value, after] = this.quoted(at)
-      this.offset = after
-      return { kind: 'scalar', at, value, text: value }
-    }
-    const second = this.text.charCodeAt(at + 1)
-    const openColon = first === COLON && second === COLON
-    if ((INDICATORS.has(first) && !openColon) || (first === DASH && second === SPACE)) throw UNSURE
-    const text = this.text.slice(at, this.endOfPlain(at))
-    this.offset = at + text.length
-    return { kind: 'scalar', at, value: resolvePlain(text), text }
-  }
-
-  private endOfPlain(start: number): number {
-    const { text, end } = this
-    let at = start
-    for (; at < end; at++) {
-      const letter = text.charCodeAt(at)
-      if (isFlowIndicator(letter) || letter === NEWLINE) break
-      if (letter === HASH && text.charCodeAt(at - 1) === SPACE) throw UNSURE
-      if (letter !== COLON) continue
-      const after = text.charCodeAt(at + 1)
-      if (after === SPACE || after === NEWLINE) break
-      if (isFlowIndicator(after)) throw UNSURE
-    }
-    while (at > start && text.charCodeAt(at - 1) === SPACE) at--
-    if (at === start) throw UNSURE
-    return at
-  }
-}
-
-function isFlowIndicator(letter: number): boolean {
-  return (
-    letter === COMMA ||
-    letter === OPEN_LIST ||
-    letter === CLOSE_LIST ||
-    letter === OPEN_MAP ||
-    letter === CLOSE_MAP
-  )
-}
-
-function nothing(at: number): RawScalar {
-  return { kind: 'scalar', at, value: null, text: '' }
-}
-
-function plainKey(text: string): string {
-  const value = resolvePlain(text)
-  if (value === null || text === '<<') throw UNSURE
-  return typeof value === 'string' ? value : String(value)
-}
-
-function refuseDuplicate(entries: readonly RawEntry[], key: string): void {
-  // Beyond this many keys the library looks: comparing each with all others would be slow here.
-  if (entries.length > 64) throw UNSURE
-  for (const entry of entries) if (entry.key === key) throw UNSURE
-}
-
-/** Escapes that YAML shares with JSON; others are left to the library. */
-function unescaped(inner: string, quote: number): string {
-  if (quote === APOSTROPHE) return inner.replaceAll("''", "'")
-  if (!/^(?:[^\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*$/.test(inner)) throw UNSURE
-  return JSON.parse(`"${inner}"`) as string
 }

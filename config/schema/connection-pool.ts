@@ -1,18 +1,8 @@
 /** Connection pools and keepalive: DestinationRule, Sidecar and MeshConfig share them. */
 import type { ConnectionPool } from '../kinds.ts'
+import { later, named, need, object } from './object.ts'
 import type { Place } from './reading.ts'
-import {
-  boolean,
-  duration,
-  enumeration,
-  integer,
-  later,
-  named,
-  need,
-  object,
-  type Type,
-  uint32,
-} from './types.ts'
+import { boolean, duration, enumeration, integer, type Type, uint32 } from './scalars.ts'
 
 const count = integer(0)
 

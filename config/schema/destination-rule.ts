@@ -3,10 +3,23 @@ import type { DestinationRuleSpec, TrafficPolicy } from '../kinds.ts'
 import { type Raw, textOf, within } from '../raw.ts'
 import type { Path } from '../resource.ts'
 import { clientTls } from './client-tls.ts'
+import { list, map } from './collections.ts'
 import { connectionPool } from './connection-pool.ts'
 import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
 import { loadBalancer } from './load-balancer.ts'
+import { later, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
+import {
+  boolean,
+  duration,
+  enumeration,
+  integer,
+  number,
+  portNumber,
+  string,
+  type Type,
+  uint32,
+} from './scalars.ts'
 import {
   checkExportTo,
   exportTo,
@@ -15,23 +28,6 @@ import {
   portSelector,
   workloadSelector,
 } from './shared.ts'
-import {
-  boolean,
-  duration,
-  enumeration,
-  integer,
-  later,
-  list,
-  map,
-  need,
-  number,
-  object,
-  or,
-  portNumber,
-  string,
-  type Type,
-  uint32,
-} from './types.ts'
 
 const percentage = integer(0, 100)
 

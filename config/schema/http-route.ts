@@ -1,26 +1,22 @@
 /** One rule of a VirtualService's `http` list. */
 import type { HttpRedirect, HttpRetry, HttpRewrite, HttpRoute } from '../kinds.ts'
+import { list } from './collections.ts'
 import { dnsLabel, regex } from './formats.ts'
+import { later, named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { checkWeights, destination, httpDestination } from './route-destination.ts'
-import { headerOperations, isAuthorityName } from './shared.ts'
-import { httpMatch } from './string-match.ts'
 import {
   boolean,
   duration,
   enumeration,
   integer,
-  later,
-  list,
-  named,
-  need,
-  object,
-  or,
   portNumber,
   string,
   type Type,
   text,
-} from './types.ts'
+} from './scalars.ts'
+import { headerOperations, isAuthorityName } from './shared.ts'
+import { httpMatch } from './string-match.ts'
 import { corsPolicy, fault, mirrorPercentage, mirrors } from './virtual-service-later.ts'
 
 const REDIRECTS = [301, 302, 303, 307, 308]

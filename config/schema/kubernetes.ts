@@ -1,24 +1,19 @@
 /** Service, EndpointSlice, Pod and Namespace: what a sidecar needs of them, the rest passes by. */
 import type { EndpointSliceSpec, PodSpec, ServiceSpec } from '../kinds.ts'
+import { labels, list } from './collections.ts'
 import { dnsLabel } from './formats.ts'
+import { ignored, later, need, object, or } from './object.ts'
 import type { Place } from './reading.ts'
 import {
   anything,
   boolean,
   enumeration,
-  ignored,
   integer,
-  labels,
-  later,
-  list,
-  need,
-  object,
-  or,
   portNumber,
   string,
   type Type,
   text,
-} from './types.ts'
+} from './scalars.ts'
 
 /** A port number, or the name of a container's port. */
 const targetPort: Type<number | string> = {

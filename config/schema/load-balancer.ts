@@ -1,20 +1,18 @@
 /** loadBalancer of a traffic policy: the simple ones act, the others are checked only. */
+
+import { list, map } from './collections.ts'
+import { later, need, object } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import {
   boolean,
   duration,
   enumeration,
   integer,
-  later,
-  list,
-  map,
-  need,
   number,
-  object,
   string,
   type Type,
   text,
-} from './types.ts'
+} from './scalars.ts'
 
 const size = integer(0, Number.MAX_SAFE_INTEGER)
 const MAX_MAGLEV_TABLE = 5_000_011

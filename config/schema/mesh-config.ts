@@ -2,22 +2,10 @@
 import type { MeshConfigSpec } from '../kinds.ts'
 import { connectionPool, tcpKeepalive } from './connection-pool.ts'
 import { retries } from './http-route.ts'
+import { type Fields, ignored, later, named, object, or } from './object.ts'
 import type { Place } from './reading.ts'
+import { anything, duration, enumeration, string, type Type, text } from './scalars.ts'
 import { exportTo } from './shared.ts'
-import {
-  anything,
-  duration,
-  enumeration,
-  type Fields,
-  ignored,
-  later,
-  named,
-  object,
-  or,
-  string,
-  type Type,
-  text,
-} from './types.ts'
 
 const HOUR_MS = 3_600_000
 

@@ -2,9 +2,9 @@
 import { destinationRule } from './destination-rule.ts'
 import { endpointSlice, namespace, pod, service } from './kubernetes.ts'
 import { meshConfig } from './mesh-config.ts'
+import type { Type } from './scalars.ts'
 import { serviceEntry } from './service-entry.ts'
 import { sidecar } from './sidecar.ts'
-import type { Type } from './types.ts'
 import { virtualService } from './virtual-service.ts'
 import { workloadEntry } from './workload-entry.ts'
 

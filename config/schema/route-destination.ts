@@ -1,9 +1,10 @@
 /** Where a route leads: destinations with weights, for HTTP and for opaque connections. */
 import type { Destination } from '../kinds.ts'
 import { dnsLabel, fqdn, isAddress } from './formats.ts'
+import { need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
+import { integer, string, type Type } from './scalars.ts'
 import { headerOperations, portSelector } from './shared.ts'
-import { integer, need, object, or, string, type Type } from './types.ts'
 
 function destinationHost(host: string): Verdict {
   if (host.includes('*'))

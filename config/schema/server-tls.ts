@@ -1,6 +1,9 @@
 /** TLS settings of a Sidecar's ingress listener: checked as Istio does. */
+
+import { list } from './collections.ts'
+import { object, or } from './object.ts'
 import type { Place } from './reading.ts'
-import { boolean, enumeration, list, object, or, type Type, text } from './types.ts'
+import { boolean, enumeration, type Type, text } from './scalars.ts'
 
 interface ServerTls {
   readonly mode: string

@@ -1,5 +1,6 @@
 /** ServiceEntry: a service that Kubernetes does not know, inside or outside the mesh. */
 import type { ServiceEntrySpec, WorkloadEntrySpec } from '../kinds.ts'
+import { list } from './collections.ts'
 import {
   addressOrCidr,
   dnsLabel,
@@ -8,21 +9,10 @@ import {
   protocolName,
   wildcardDomain,
 } from './formats.ts'
+import { later, named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
+import { enumeration, portNumber, string, type Type, text } from './scalars.ts'
 import { checkExportTo, exportTo, workloadSelector } from './shared.ts'
-import {
-  enumeration,
-  later,
-  list,
-  named,
-  need,
-  object,
-  or,
-  portNumber,
-  string,
-  type Type,
-  text,
-} from './types.ts'
 import { endpoint } from './workload-entry.ts'
 
 const port: Type = object({

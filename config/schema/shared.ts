@@ -1,7 +1,10 @@
 /** Types that several kinds share: selectors, exportTo, ports of routes, header operations. */
+
+import { list, map } from './collections.ts'
 import { dnsLabel, headerName, headerValue } from './formats.ts'
+import { named, need, object } from './object.ts'
 import type { Complaint, Place, Verdict } from './reading.ts'
-import { list, map, named, need, object, portNumber, string, type Type } from './types.ts'
+import { portNumber, string, type Type } from './scalars.ts'
 
 const LABEL_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 const LABEL_PREFIX = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/

@@ -1,9 +1,10 @@
 /** egress of a Sidecar: hosts as `namespace/name`, and which listeners may stand together. */
 
 import type { Path } from '../resource.ts'
+import { list } from './collections.ts'
 import { isAddress, unixPath, wildcardDomain } from './formats.ts'
 import type { Place, Verdict } from './reading.ts'
-import { list, string } from './types.ts'
+import { string } from './scalars.ts'
 
 export interface EgressView {
   readonly port?: { readonly number: number; readonly protocol: string }

@@ -1,25 +1,15 @@
 /** Sidecar: which services a workload sees, and on which ports it listens. */
 import type { SidecarSpec } from '../kinds.ts'
+import { list } from './collections.ts'
 import { connectionPool } from './connection-pool.ts'
 import { ipAddress, protocolName, unixPath } from './formats.ts'
+import { later, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { destination } from './route-destination.ts'
+import { enumeration, integer, portNumber, string, type Type, text } from './scalars.ts'
 import { checkIngressTls, serverTls } from './server-tls.ts'
 import { workloadSelector } from './shared.ts'
 import { checkEgress, type EgressView, egressHosts } from './sidecar-egress.ts'
-import {
-  enumeration,
-  integer,
-  later,
-  list,
-  need,
-  object,
-  or,
-  portNumber,
-  string,
-  type Type,
-  text,
-} from './types.ts'
 
 const captureMode = or(enumeration(['DEFAULT', 'IPTABLES', 'NONE']), 'DEFAULT')
 const protocol: Type = {

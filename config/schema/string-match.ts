@@ -1,10 +1,12 @@
 /** Istio's StringMatch, and the conditions of one HTTP match block. */
 
 import type { HttpMatch, StringMatch } from '../kinds.ts'
+import { list, map } from './collections.ts'
 import { dnsLabel, gatewayName, headerName, regex } from './formats.ts'
+import { object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
+import { boolean, portNumber, string, type Type, text } from './scalars.ts'
 import { labelKey, labelValue } from './shared.ts'
-import { boolean, list, map, object, or, portNumber, string, type Type, text } from './types.ts'
 
 type Written = { readonly exact?: string; readonly prefix?: string; readonly regex?: string }
 

@@ -1,21 +1,21 @@
 /** Parts of an HTTP route that are checked as Istio does, although they have no effect here yet. */
+
+import { list } from './collections.ts'
 import { headerName } from './formats.ts'
+import { need, object } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { destination } from './route-destination.ts'
-import { stringMatch } from './string-match.ts'
 import {
   boolean,
   duration,
   enumeration,
   integer,
-  list,
-  need,
   number,
-  object,
   string,
   type Type,
   text,
-} from './types.ts'
+} from './scalars.ts'
+import { stringMatch } from './string-match.ts'
 
 const GRPC_CODES = [
   'OK',

@@ -1,14 +1,16 @@
 /** VirtualService: which requests and connections go where. */
 import type { HttpRoute, L4Match, TlsRoute, VirtualServiceSpec } from '../kinds.ts'
 import type { Path } from '../resource.ts'
+import { list } from './collections.ts'
 import { addressOrCidr, isAddress, wildcardDomain } from './formats.ts'
 import { hostCovers } from './hosts.ts'
 import { httpRoute } from './http-route.ts'
+import { ignored, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { checkWeights, l4Destination } from './route-destination.ts'
+import { string, type Type, text } from './scalars.ts'
 import { checkExportTo, exportTo } from './shared.ts'
 import { anyPort, gatewayNames, isClaimKey, namespaceName, sourceLabels } from './string-match.ts'
-import { ignored, list, need, object, or, string, type Type, text } from './types.ts'
 
 const l4Match = {
   destinationSubnets: or(list(string(addressOrCidr)), []),

@@ -1,9 +1,11 @@
 /** WorkloadEntry: an endpoint outside Kubernetes; also the members of a ServiceEntry. */
 import type { WorkloadEntrySpec } from '../kinds.ts'
+import { map } from './collections.ts'
 import { dnsLabel, fqdn, isAddress, unixPath } from './formats.ts'
+import { object, or } from './object.ts'
 import type { Place } from './reading.ts'
+import { integer, string, type Type, text, uint32 } from './scalars.ts'
 import { labelKey, labelValue } from './shared.ts'
-import { integer, map, object, or, string, type Type, text, uint32 } from './types.ts'
 
 const MAX_PORT = 65_535
 
