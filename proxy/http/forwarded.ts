@@ -1,0 +1,67 @@
+/**
+ * What a sidecar says about a request to the next hop: request id, protocol, Envoy's own fields
+ * (istio-observed 6, 8, 46). x-forwarded-for is left as it came: only edges append to it.
+ */
+import { randomUUID } from 'node:crypto'
+import type { RequestHead } from './head.ts'
+import type { Headers } from './headers.ts'
+
+/** Sets x-request-id and x-forwarded-proto where absent; returns the request id. */
+export function setForwarded(head: RequestHead): string {
+  const { headers } = head
+  if (!headers.has('x-forwarded-proto')) headers.append('x-forwarded-proto', head.scheme)
+  const known = headers.get('x-request-id')
+  if (known !== undefined && known !== '') return known
+  const id = randomUUID()
+  headers.set('x-request-id', id)
+  return id
+}
+
+/** Fields by which a client could steer retries, timeouts and traces: never believed, never passed on. */
+const clientControls: ReadonlySet<string> = new Set([
+  'x-envoy-internal',
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-hedge-on-per-try-timeout',
+])
+
+/** Removes them; one look at the list when there are none. */
+export function stripClientControls(headers: Headers): void {
+  for (let i = headers.length - 1; i >= 0; i--) {
+    const name = headers.names[i]!
+    if (!mayBeControl(name)) continue
+    const lower = name.toLowerCase()
+    if (clientControls.has(lower) && headers.remove(lower)) i = Math.min(i, headers.length)
+  }
+}
+
+/** `x-e` in any case: cheap enough to ask of every field. */
+function mayBeControl(name: string): boolean {
+  return (
+    name.length > 8 &&
+    (name.charCodeAt(0) | 32) === 120 &&
+    name.charCodeAt(1) === 45 &&
+    (name.charCodeAt(2) | 32) === 101
+  )
+}
+
+/** Which attempt this is, from 1; overwrites the client's. */
+export function setAttemptCount(headers: Headers, attempt: number): void {
+  headers.set('x-envoy-attempt-count', String(attempt))
+}
+
+/** How long the upstream has, whole ms. */
+export function setExpectedTimeout(headers: Headers, ms: number): void {
+  headers.set('x-envoy-expected-rq-timeout-ms', String(Math.max(1, Math.floor(ms))))
+}

@@ -1,0 +1,117 @@
+/** Live routes: a rule's match block with its compiled conditions and what it leads to. */
+import type {
+  DestinationSpec,
+  DirectResponseSpec,
+  ForwardSpec,
+  Origin,
+  RetrySpec,
+  RouteSpec,
+} from '../../config/snapshot.ts'
+import { authorityOf, HeaderEdits, orderOperations } from '../filters/header-edits.ts'
+import { Redirect } from '../filters/redirect.ts'
+import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
+import { RequestTest } from './predicates.ts'
+import { TrafficSplit } from './traffic-split.ts'
+
+export type RouteAction<Target> = ForwardAction<Target> | RedirectAction | DirectAction
+
+/** One destination of a forward; the exchange keeps it for all attempts. */
+export interface Choice<Target> {
+  readonly target: Target
+  readonly spec: DestinationSpec
+  /** Rule and destination operations in their order; undefined: none. */
+  readonly requestEdits: HeaderEdits | undefined
+  readonly responseEdits: HeaderEdits | undefined
+  /** To be applied after requestEdits; undefined: path and authority stay. */
+  readonly rewrite: Rewrite | undefined
+}
+
+export interface ForwardAction<Target> {
+  readonly kind: 'forward'
+  /** pick(random) once per request. */
+  readonly split: TrafficSplit<Choice<Target>>
+  /** Whole exchange; undefined: no limit. */
+  readonly timeoutMs: number | undefined
+  readonly retries: RetrySpec
+}
+
+export interface RedirectAction {
+  readonly kind: 'redirect'
+  /** `status`, and `location(head, schemeOf(head))`. */
+  readonly redirect: Redirect
+  readonly responseEdits: HeaderEdits | undefined
+}
+
+export interface DirectAction {
+  readonly kind: 'direct'
+  readonly status: number
+  readonly body: Buffer
+  readonly responseEdits: HeaderEdits | undefined
+}
+
+/** Everything that is the same for all routes of one table. */
+export interface LinkContext<Target> {
+  /** Called once per destination of a host at the host's first use. */
+  readonly resolve: (destination: DestinationSpec) => Target
+  /** Service port of the listener. */
+  readonly port: number
+}
+
+export class Route<Target> {
+  readonly spec: RouteSpec
+  readonly action: RouteAction<Target>
+  /** All conditions; `test(head, path)`. */
+  readonly conditions: RequestTest
+
+  constructor(spec: RouteSpec, context: LinkContext<Target>) {
+    this.spec = spec
+    this.conditions = new RequestTest(spec.match)
+    this.action = linkAction(spec, context)
+  }
+
+  /** Istio's route name, for logs. */
+  get name(): string {
+    return this.spec.name
+  }
+
+  get origin(): Origin {
+    return this.spec.origin
+  }
+}
+
+function linkAction<Target>(spec: RouteSpec, context: LinkContext<Target>): RouteAction<Target> {
+  const { action } = spec
+  const matched = new MatchedPath(spec.match?.uri)
+  if (action.kind === 'forward') return linkForward(action, matched, context)
+  const responseEdits = HeaderEdits.of([action.headers.response])
+  if (action.kind === 'direct')
+    return { kind: 'direct', status: action.status, body: bodyOf(action), responseEdits }
+  const redirect = new Redirect(action, matched, context.port)
+  return { kind: 'redirect', redirect, responseEdits }
+}
+
+function linkForward<Target>(
+  spec: ForwardSpec,
+  matched: MatchedPath,
+  context: LinkContext<Target>,
+): ForwardAction<Target> {
+  const only = spec.destinations.length === 1
+  const choices = spec.destinations.map((destination): Choice<Target> => {
+    const edits = destination.headers
+    const authority = authorityOf(spec.headers.request) ?? authorityOf(edits.request)
+    const rewrites = spec.rewrite !== undefined || authority !== undefined
+    return {
+      target: context.resolve(destination),
+      spec: destination,
+      requestEdits: HeaderEdits.of(orderOperations(spec.headers.request, edits.request, only)),
+      responseEdits: HeaderEdits.of(orderOperations(spec.headers.response, edits.response, only)),
+      rewrite: rewrites ? new Rewrite(spec.rewrite, matched, authority) : undefined,
+    }
+  })
+  const split = new TrafficSplit(spec.destinations, choices)
+  return { kind: 'forward', split, timeoutMs: spec.timeoutMs, retries: spec.retries }
+}
+
+function bodyOf({ body, base64 }: DirectResponseSpec): Buffer {
+  return Buffer.from(body, base64 ? 'base64' : 'utf8')
+}
