@@ -178,7 +178,9 @@ export class Resolver {
       const entry = this.queue.shift()
       if (entry === undefined) return
       this.running++
-      void this.options.lookup.resolve(entry.name, this.families).then((result) => {
+      const asked = this.options.lookup.resolve(entry.name, this.families)
+      const answered = asked.catch((error): LookupResult => ({ kind: 'failed', error: `${error}` }))
+      void answered.then((result) => {
         this.running--
         entry.asking = false
         if (!this.closed && this.names.get(entry.name) === entry) this.take(entry, result)

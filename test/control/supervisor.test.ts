@@ -83,6 +83,22 @@ t.test('the death of one worker leaves connections of the others alone', async (
   for (const socket of sockets.values()) socket.destroy()
 })
 
+t.test('a worker that dies again and again is replaced ever later, up to a limit', async (t) => {
+  await using mesh = team(1)
+  const { supervisor } = mesh
+  const { outbound } = await supervisor.start()
+  for (let deaths = 1; deaths <= 4; deaths++) {
+    await say(outbound, 'die')
+    await mesh.changes.until(
+      () => supervisor.seats[0]?.restarts === deaths && supervisor.seats[0].state === 'serving',
+    )
+  }
+  t.same(
+    mesh.log.lines.map((line) => /starts in (\d+) ms/.exec(line)?.[1]),
+    ['1', '2', '4', '4'],
+  )
+})
+
 t.test('a snapshot that kills its linkers gives way to the last good one', async (t) => {
   await using mesh = team(1, 'die-linking:poison')
   const { supervisor } = mesh
