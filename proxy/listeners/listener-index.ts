@@ -35,7 +35,7 @@ export class ListenerIndex<Live> {
   }
 
   private add(spec: OutboundListenerSpec, live: Live): void {
-    const listeners = this.ports.get(spec.port) ?? {
+    const listeners: PortListeners<Live> = this.ports.get(spec.port) ?? {
       exact: new Map(),
       prefixes: [],
       any: undefined,

@@ -46,7 +46,8 @@ export class Clusters {
       if (spec === undefined || spec.hash !== cluster.spec.hash) this.drop(cluster)
       else cluster.update(this.endpointsOf(spec))
     }
-    for (const cluster of this.leaving) if (cluster.held.connections === 0) this.leaving.delete(cluster)
+    for (const cluster of this.leaving)
+      if (cluster.held.connections === 0) this.leaving.delete(cluster)
   }
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {

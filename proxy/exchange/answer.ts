@@ -1,0 +1,93 @@
+/** Replies the proxy makes itself: refusals with their reason, redirects, direct responses. */
+import type { Origin } from '../../config/snapshot.ts'
+import { ErrorCode, type ProxyError } from '../base/errors.ts'
+import type { ServerStream } from '../http/codec.ts'
+import { ResponseHead } from '../http/head.ts'
+import { makeLocalReply } from '../http/local-reply.ts'
+import { schemeOf } from '../routing/predicates.ts'
+import type { DirectAction, RedirectAction } from '../routing/route.ts'
+import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
+import { failureRow } from './failure.ts'
+import type { HttpScope } from './scope.ts'
+
+/** The exchange, as far as answering needs it. */
+export interface Answering {
+  readonly stream: ServerStream
+  readonly scope: HttpScope
+  readonly record: ExchangeRecord
+  /** Headers of the chosen rule, on whatever goes back to the client. */
+  editReply(head: ResponseHead): void
+}
+
+const overloaded = [['x-envoy-overloaded', 'true']] as const
+
+/** Tells the client what went wrong and who decided. */
+export function answerFailure(exchange: Answering, error: ProxyError, hint: string): void {
+  const { record, scope, stream } = exchange
+  const { status, text } = failureRow(error)
+  if (status === 0) {
+    stream.reset(error)
+    return
+  }
+  const { head, body } = makeLocalReply(
+    stream.head,
+    {
+      status,
+      reason: error.detail,
+      text,
+      sentence: sentenceOf(error),
+      origin: originOf(record.origin),
+      hint,
+      ...(error.code === ErrorCode.Overflow ? { headers: overloaded } : {}),
+    },
+    scope.tellOrigin,
+  )
+  record.status = head.status
+  if (record.grpc) record.grpcStatus = Number(head.headers.get('grpc-status') ?? -1)
+  exchange.editReply(head)
+  answerWith(exchange, head, body)
+}
+
+export function answerRedirect(exchange: Answering, action: RedirectAction): void {
+  const { record, stream } = exchange
+  const { redirect } = action
+  const head = new ResponseHead(redirect.status)
+  head.headers.append('location', redirect.location(stream.head, schemeOf(stream.head)))
+  head.headers.append('date', new Date().toUTCString())
+  record.details = 'direct_response'
+  record.status = head.status
+  exchange.editReply(head)
+  answerWith(exchange, head, nothing)
+}
+
+export function answerDirectly(exchange: Answering, action: DirectAction): void {
+  const { record } = exchange
+  const head = new ResponseHead(action.status)
+  if (action.body.length > 0) head.headers.append('content-type', 'text/plain')
+  head.headers.append('date', new Date().toUTCString())
+  record.details = 'direct_response'
+  record.status = head.status
+  exchange.editReply(head)
+  answerWith(exchange, head, action.body)
+}
+
+const nothing = Buffer.alloc(0)
+
+function answerWith(exchange: Answering, head: ResponseHead, body: Buffer): void {
+  const { record, stream } = exchange
+  record.responseBytes = stream.head.method === 'HEAD' ? 0 : body.length
+  const sink = stream.reply(head, body.length)
+  if (body.length > 0) sink.write(body)
+  sink.end()
+}
+
+/** Built-in decisions have no file to point to. */
+function originOf(origin: Origin | undefined): Origin | undefined {
+  return origin?.file === '' ? undefined : origin
+}
+
+function sentenceOf(error: ProxyError): string {
+  const text = error.message
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1)
+  return sentence.endsWith('.') ? sentence : `${sentence}.`
+}

@@ -1,0 +1,124 @@
+/**
+ * One try of an exchange at one endpoint: waits for a stream, sends the head, lets the body flow, and
+ * tells the exchange what came of it. Exactly one of the owner's end methods is called.
+ */
+import { clock } from '../base/clock.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
+import type { BodyLength, BodySource } from '../http/body.ts'
+import type { ClientCodec, ReplyReceiver, UpstreamStream } from '../http/codec.ts'
+import type { RequestHead, ResponseHead } from '../http/head.ts'
+import { formatAddress } from '../net/address.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
+import type { StreamTicket, StreamWaiter } from '../upstream/waiting.ts'
+
+export interface AttemptOwner {
+  /** A stream is open and the head on its way: now the body may flow into `attempt.stream.sink`. */
+  onSent(attempt: Attempt): void
+  onInform(attempt: Attempt, head: ResponseHead): void
+  onReply(attempt: Attempt, head: ResponseHead, body: BodySource): void
+  onReplyBody(attempt: Attempt): void
+  onAttemptFailed(attempt: Attempt, error: ProxyError): void
+}
+
+export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
+  readonly endpoint: Endpoint
+  stream: UpstreamStream | undefined = undefined
+  /** The connection had carried a request before: it may have been closing when we used it. */
+  reused = false
+  /** Some byte of a reply was seen. */
+  answered = false
+  private readonly owner: AttemptOwner
+  private readonly head: RequestHead
+  private readonly length: BodyLength
+  private readonly wheel: TimerWheel
+  private codec: ClientCodec | undefined = undefined
+  private ticket: StreamTicket | undefined = undefined
+  private readonly perTry = new Timer(this)
+  private over = false
+
+  constructor(
+    owner: AttemptOwner,
+    endpoint: Endpoint,
+    head: RequestHead,
+    length: BodyLength,
+    wheel: TimerWheel,
+  ) {
+    this.owner = owner
+    this.endpoint = endpoint
+    this.head = head
+    this.length = length
+    this.wheel = wheel
+  }
+
+  start(): void {
+    this.ticket = this.endpoint.pool.acquire(this)
+  }
+
+  /** Istio perTryTimeout: from request complete and stream attached until the reply head. */
+  limit(perTryTimeoutMs: number): void {
+    if (!this.over && !this.answered) this.wheel.arm(this.perTry, perTryTimeoutMs)
+  }
+
+  /** The exchange has no more use for it; no owner method is called afterwards. */
+  cancel(error: ProxyError): void {
+    if (this.over) return
+    this.finish()
+    if (this.stream !== undefined) this.stream.cancel(error)
+    else this.ticket?.cancel()
+  }
+
+  /** `10.0.0.7:41234` of our own side, once connected. */
+  get localAddress(): string {
+    return this.codec === undefined ? '' : formatAddress(this.codec.connection.local)
+  }
+
+  onStream(codec: ClientCodec, reused: boolean): void {
+    this.codec = codec
+    this.reused = reused
+    this.stream = codec.open(this.head, this.length, this)
+    if (!this.over) this.owner.onSent(this)
+  }
+
+  onNoStream(error: ProxyError): void {
+    if (this.over) return
+    this.finish()
+    this.owner.onAttemptFailed(this, error)
+  }
+
+  onInform(head: ResponseHead): void {
+    this.answered = true
+    if (!this.over) this.owner.onInform(this, head)
+  }
+
+  onReply(head: ResponseHead, body: BodySource): void {
+    this.answered = true
+    this.wheel.cancel(this.perTry)
+    this.owner.onReply(this, head, body)
+  }
+
+  onReplyEnd(): void {
+    if (this.over) return
+    this.finish()
+    this.owner.onReplyBody(this)
+  }
+
+  onFailure(error: ProxyError): void {
+    if (this.over) return
+    this.finish()
+    this.owner.onAttemptFailed(this, error)
+  }
+
+  onDeadline(): void {
+    clock.refresh()
+    const message = `${formatAddress(this.endpoint.address)} did not answer within the per-try timeout`
+    const error = new ProxyError(ErrorCode.PerTryTimeout, Side.Upstream, { message })
+    this.cancel(error)
+    this.owner.onAttemptFailed(this, error)
+  }
+
+  private finish(): void {
+    this.over = true
+    this.wheel.cancel(this.perTry)
+  }
+}

@@ -1,0 +1,36 @@
+/** Fills an exchange's record from the heads that pass by. */
+import { clock } from '../base/clock.ts'
+import { setForwarded } from '../http/forwarded.ts'
+import type { RequestHead, ResponseHead } from '../http/head.ts'
+import { isGrpc } from '../http/local-reply.ts'
+import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
+
+/** As the client sent it, before anything is rewritten; gives it a request id where it has none. */
+export function describeRequest(record: ExchangeRecord, head: RequestHead, version: string): void {
+  record.method = head.method
+  record.path = head.target
+  record.version = head.version
+  record.authority = head.authority
+  record.requestHeaders = head.headers
+  record.configVersion = version
+  record.grpc = isGrpc(head)
+  record.requestId = setForwarded(head)
+}
+
+/** `requestEndedAt`: monotonic ms, or -1 while the request is still coming in. */
+export function describeReply(
+  record: ExchangeRecord,
+  head: ResponseHead,
+  requestEndedAt: number,
+): void {
+  record.status = head.status
+  record.details = 'via_upstream'
+  record.responseHeaders = head.headers
+  if (record.grpc) {
+    const status = head.headers.get('grpc-status')
+    if (status !== undefined) record.grpcStatus = Number(status)
+  }
+  if (requestEndedAt < 0) return
+  record.serviceTime = Math.round(clock.now - requestEndedAt)
+  head.headers.set('x-envoy-upstream-service-time', String(record.serviceTime))
+}

@@ -1,0 +1,42 @@
+/** What an exchange needs of its surroundings: the routes of its listener and the services of its worker. */
+import type { MeshSpec, Origin } from '../../config/snapshot.ts'
+import type { ProxyError } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import type { TimerWheel } from '../base/timer-wheel.ts'
+import type { RequestHead } from '../http/head.ts'
+import type { Connection } from '../net/connection.ts'
+import type { ForwardAction } from '../routing/route.ts'
+import type { RouteTable } from '../routing/route-table.ts'
+import type { Direction } from '../telemetry/exchange-record.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+
+/** A destination as linked: undefined where the configuration has no such cluster. */
+export type Target = Cluster | undefined
+
+/** Once per worker. */
+export interface ExchangeServices {
+  readonly wheel: TimerWheel
+  readonly random: Random
+  readonly recorder: Recorder
+  /** Exchanges that are not over: what drain waits for. */
+  readonly exchanges: Set<{ cut(): void }>
+}
+
+/** Once per listener and table; an exchange keeps the one it started with. */
+export interface HttpScope {
+  readonly direction: Direction
+  readonly services: ExchangeServices
+  readonly routes: RouteTable<Target>
+  readonly normalization: MeshSpec['pathNormalization']
+  /** Version of the snapshot, for logs. */
+  readonly version: string
+  /** Callers are our own application or the mesh: they may be told which file decided. */
+  readonly tellOrigin: boolean
+  /** What happens to hosts no route knows: a cluster, or the refusal. */
+  unknownHost(head: RequestHead, connection: Connection): Cluster | ProxyError
+  /** The object that decided about unknown hosts. */
+  readonly policyOrigin: Origin | undefined
+  /** How requests for unknown hosts are forwarded. */
+  readonly passthrough: ForwardAction<Target>
+}

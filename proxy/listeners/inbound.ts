@@ -1,0 +1,111 @@
+/** What arrives for the workload, captured: to the application at the address that was dialed. */
+import type { ProxyError } from '../base/errors.ts'
+import type { HttpScope } from '../exchange/scope.ts'
+import { type Address, isLoopback, sameAddress } from '../net/address.ts'
+import type { Connection } from '../net/connection.ts'
+import { TcpForward } from '../tcp/forward.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { endpointAt, inboundCluster, inboundPassthroughCluster } from './fixed-clusters.ts'
+import { HttpConnection, type HttpListener } from './http-connection.ts'
+import type { Surroundings } from './outbound.ts'
+import { refuse } from './refuse.ts'
+import type { InboundPort } from './table.ts'
+
+export class Inbound implements DetectionOwner, HttpListener {
+  readonly direction = 'inbound'
+  private readonly around: Surroundings
+
+  constructor(around: Surroundings) {
+    this.around = around
+  }
+
+  get recorder() {
+    return this.around.services.recorder
+  }
+
+  get codecs() {
+    return this.around.services.codecs
+  }
+
+  /** `connection` was just accepted; nothing was read from it. */
+  accept(connection: Connection): void {
+    this.recorder.downstreamOpened('inbound')
+    const destination = connection.originalDestination
+    if (destination === undefined || this.isLoop(connection, destination)) {
+      refuse(this.recorder, 'inbound', connection, { kind: 'loop', destination })
+      return
+    }
+    const port = this.around.table.inbound(destination.port)
+    if (port !== undefined && port.spec.protocol !== 'tcp' && port.spec.protocol !== 'tls')
+      this.sniff(connection)
+    else this.forward(connection, port, silent)
+  }
+
+  onSpoken(connection: Connection, verdict: Verdict): void {
+    this.recorder.protocolDetected('inbound', verdict.spoken)
+    if (verdict.spoken === 'http1')
+      new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
+    else this.forward(connection, this.portOf(connection), verdict)
+  }
+
+  onGone(_connection: Connection, _error: ProxyError | undefined): void {
+    this.recorder.downstreamClosed('inbound')
+  }
+
+  scope(connection: Connection): HttpScope {
+    const { table } = this.around
+    const { port } = connection.originalDestination!
+    return this.portOf(connection)?.http ?? table.undeclaredInbound(port)
+  }
+
+  private portOf(connection: Connection): InboundPort | undefined {
+    return this.around.table.inbound(connection.originalDestination!.port)
+  }
+
+  private sniff(connection: Connection): void {
+    const { services, table } = this.around
+    const { protocolDetectionTimeoutMs } = table.snapshot.mesh
+    new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs)
+  }
+
+  private forward(connection: Connection, port: InboundPort | undefined, verdict: Verdict): void {
+    const destination = connection.originalDestination!
+    const { services } = this.around
+    const forward = new TcpForward(
+      {
+        direction: 'inbound',
+        connection,
+        destination,
+        cluster: this.clusterFor(port, destination),
+        origin: port?.spec.origin,
+        routeName: '',
+        serverName: verdict.serverName,
+        already: verdict.bytes,
+        ended: verdict.ended,
+      },
+      services,
+    )
+    forward.start()
+  }
+
+  private clusterFor(port: InboundPort | undefined, destination: Address): Cluster {
+    const { clusters, table } = this.around
+    if (port !== undefined) {
+      const { spec, endpoints } = inboundCluster(port.spec)
+      return clusters.fixed(spec, endpoints)
+    }
+    if (table.inboundMode !== 'LOCALHOST') return clusters.fixed(inboundPassthroughCluster)
+    const loopback = destination.address.includes(':') ? '::1' : '127.0.0.1'
+    const spec = { ...inboundPassthroughCluster, discovery: 'static' as const }
+    return clusters.fixed(
+      { ...spec, hash: `fixed:${spec.name}:${destination.port}`, loadBalancer: { kind: 'RANDOM' } },
+      [endpointAt(loopback, destination.port)],
+    )
+  }
+
+  private isLoop(connection: Connection, destination: Address): boolean {
+    const own = this.around.isOwnPort(destination.port)
+    return sameAddress(destination, connection.local) || (own && !isLoopback(destination.address))
+  }
+}

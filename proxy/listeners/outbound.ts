@@ -1,0 +1,157 @@
+/**
+ * The workload's own calls, captured: from the accepted connection to an HTTP codec or an opaque
+ * forward, readable top to bottom.
+ */
+import type { ProxyError } from '../base/errors.ts'
+import type { HttpScope } from '../exchange/scope.ts'
+import { type Address, sameAddress } from '../net/address.ts'
+import type { Connection } from '../net/connection.ts'
+import { TcpForward } from '../tcp/forward.ts'
+import type { Clusters } from '../upstream/clusters.ts'
+import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { passthroughCluster } from './fixed-clusters.ts'
+import { HttpConnection, type HttpListener } from './http-connection.ts'
+import type { ListeningServices } from './listening.ts'
+import { type Refusal, refuse } from './refuse.ts'
+import type { OutboundListener, Table } from './table.ts'
+
+/** What a direction needs of its worker. */
+export interface Surroundings {
+  readonly services: ListeningServices
+  readonly clusters: Clusters
+  /** The table in force now. */
+  readonly table: Table
+  /** Ports of the proxy itself: a connection that was dialed to one of them is refused. */
+  isOwnPort(port: number): boolean
+}
+
+export class Outbound implements DetectionOwner, HttpListener {
+  readonly direction = 'outbound'
+  private readonly around: Surroundings
+
+  constructor(around: Surroundings) {
+    this.around = around
+  }
+
+  get recorder() {
+    return this.around.services.recorder
+  }
+
+  get codecs() {
+    return this.around.services.codecs
+  }
+
+  /** `connection` was just accepted; nothing was read from it. */
+  accept(connection: Connection): void {
+    this.recorder.downstreamOpened('outbound')
+    const destination = connection.originalDestination
+    if (destination === undefined || this.isLoop(connection, destination)) {
+      refuse(this.recorder, 'outbound', connection, { kind: 'loop', destination })
+      return
+    }
+    const listener = this.listenerFor(destination)
+    if (listener === undefined) this.acceptUnknown(connection)
+    else if (listener.spec.http !== undefined || listener.tcp.needServerName)
+      this.sniff(connection, this.around.table.snapshot.mesh.protocolDetectionTimeoutMs)
+    else this.forward(connection, listener, silent)
+  }
+
+  onSpoken(connection: Connection, verdict: Verdict): void {
+    const destination = connection.originalDestination!
+    const listener = this.listenerFor(destination)
+    this.recorder.protocolDetected('outbound', verdict.spoken)
+    const http = listener === undefined || listener.spec.http !== undefined
+    if (http && verdict.spoken === 'http1')
+      new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
+    else this.forward(connection, listener, verdict)
+  }
+
+  onGone(_connection: Connection, _error: ProxyError | undefined): void {
+    this.recorder.downstreamClosed('outbound')
+  }
+
+  scope(connection: Connection): HttpScope {
+    const { table } = this.around
+    const { address, port } = connection.originalDestination!
+    return table.outbound(address, port)?.http ?? table.strangerScope(port)
+  }
+
+  /** A listener for every address gives way where the address is a Pod's own: such calls go to it. */
+  private listenerFor(destination: Address): OutboundListener | undefined {
+    const { table } = this.around
+    const listener = table.outbound(destination.address, destination.port)
+    if (listener === undefined || listener.spec.http !== undefined) return listener
+    const any = listener.spec.addresses.length === 0
+    return any && table.isEndpoint(destination.address) ? undefined : listener
+  }
+
+  private acceptUnknown(connection: Connection): void {
+    const { table } = this.around
+    // Where strangers are refused, HTTP clients are told why; so it is worth to look.
+    if (table.snapshot.outbound.policy.mode === 'REGISTRY_ONLY') this.sniff(connection, 0)
+    else this.forward(connection, undefined, silent)
+  }
+
+  private sniff(connection: Connection, timeoutMs: number): void {
+    new Detection(connection, this, this.around.services.wheel, timeoutMs)
+  }
+
+  private forward(
+    connection: Connection,
+    listener: OutboundListener | undefined,
+    verdict: Verdict,
+  ): void {
+    const { clusters, services, table } = this.around
+    const destination = connection.originalDestination
+    const tls = verdict.spoken === 'tls' ? verdict : undefined
+    const choice = listener?.tcp.choose(destination, tls, services.random)
+    const cluster =
+      choice === undefined
+        ? this.strangerCluster(table, destination!)
+        : clusters.get(choice.cluster)
+    if (cluster === undefined) {
+      const refusal: Refusal =
+        choice === undefined
+          ? {
+              kind: 'stranger',
+              destination: destination!,
+              origin: table.snapshot.outbound.policy.origin,
+              serverName: verdict.serverName,
+            }
+          : { kind: 'no-cluster', cluster: choice.cluster, origin: choice.origin }
+      refuse(this.recorder, 'outbound', connection, refusal)
+      return
+    }
+    const forward = new TcpForward(
+      {
+        direction: 'outbound',
+        connection,
+        destination,
+        cluster,
+        origin: choice?.origin ?? table.snapshot.outbound.policy.origin,
+        routeName: choice?.routeName ?? '',
+        serverName: verdict.serverName,
+        already: verdict.bytes,
+        ended: verdict.ended,
+      },
+      services,
+    )
+    forward.start()
+  }
+
+  /** Unknown destinations: passed through, refused, or, when it is a known Pod, always passed. */
+  private strangerCluster(table: Table, destination: Address) {
+    const { clusters } = this.around
+    const open = table.snapshot.outbound.policy.mode === 'ALLOW_ANY'
+    return open || table.isEndpoint(destination.address)
+      ? clusters.fixed(passthroughCluster)
+      : undefined
+  }
+
+  private isLoop(connection: Connection, destination: Address): boolean {
+    return (
+      sameAddress(destination, connection.local) ||
+      (this.around.isOwnPort(destination.port) && destination.address === connection.local.address)
+    )
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * One opaque TCP connection: an endpoint is picked, dialed and copied into the client's connection,
+ * and recorded once, whatever happens.
+ */
+import type { Origin } from '../../config/snapshot.ts'
+import { clock } from '../base/clock.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { TimerWheel } from '../base/timer-wheel.ts'
+import { type Address, formatAddress } from '../net/address.ts'
+import { type ByteReceiver, type Connection, PauseReason } from '../net/connection.ts'
+import { Splice, type SpliceOwner } from '../net/splice.ts'
+import { ConnectionRecord, type Direction, Flag } from '../telemetry/exchange-record.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import type { Cluster } from '../upstream/cluster.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
+import type { PickRequest } from '../upstream/picker.ts'
+import type { TcpLease, TcpWaiter } from '../upstream/tcp-lease.ts'
+
+export interface TcpServices {
+  readonly wheel: TimerWheel
+  readonly recorder: Recorder
+  /** Forwards that are not over: what drain waits for. */
+  readonly forwards: Set<TcpForward>
+}
+
+export interface TcpRequest {
+  readonly direction: Direction
+  readonly connection: Connection
+  /** Where the client dialed; decides for original-destination clusters. */
+  readonly destination: Address | undefined
+  readonly cluster: Cluster
+  readonly origin: Origin | undefined
+  readonly routeName: string
+  readonly serverName: string
+  /** Read by detection; copied if kept. */
+  readonly already: Buffer
+  /** The client's FIN was seen by detection. */
+  readonly ended: boolean
+}
+
+/** Flags of connections by what went wrong. */
+const flags: Partial<Record<ErrorCode, number>> = {
+  [ErrorCode.NoHealthyUpstream]: Flag.UH,
+  [ErrorCode.ConnectFailure]: Flag.UF | Flag.URX,
+  [ErrorCode.ConnectTimeout]: Flag.UF | Flag.URX,
+  [ErrorCode.Overflow]: Flag.UO,
+  [ErrorCode.DurationTimeout]: Flag.DT,
+}
+
+export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver {
+  readonly originalDestination: Address | undefined
+  readonly tried: readonly Endpoint[] = []
+  private readonly request: TcpRequest
+  private readonly services: TcpServices
+  private readonly record: ConnectionRecord
+  private already: Buffer
+  private ended: boolean
+  private lease: TcpLease | undefined = undefined
+  private upstream: Connection | undefined = undefined
+  private splice: Splice | undefined = undefined
+  private over = false
+
+  constructor(request: TcpRequest, services: TcpServices) {
+    const { connection, cluster, destination } = request
+    this.request = request
+    this.services = services
+    this.originalDestination = destination
+    this.already = Buffer.from(request.already)
+    this.ended = request.ended
+    const at = destination ?? connection.local
+    const { remote } = connection
+    this.record = new ConnectionRecord(request.direction, clock.wall(), clock.now, at, remote)
+    this.record.cluster = cluster.name
+    this.record.clusterMetrics = cluster.metrics
+    this.record.origin = request.origin
+    this.record.routeName = request.routeName
+    this.record.serverName = request.serverName
+  }
+
+  /** The client is read from again only when the endpoint is connected. */
+  start(): void {
+    const { cluster, connection } = this.request
+    this.services.forwards.add(this)
+    connection.pause(PauseReason.Handover)
+    connection.receiveWith(this)
+    const picked = cluster.pick(this)
+    if (picked.kind === 'refuse') {
+      this.onNoConnection(picked.error)
+      return
+    }
+    const { endpoint } = picked
+    this.record.upstreamHost = endpoint.text
+    this.record.clusterMetrics = endpoint.metrics
+    this.lease = endpoint.dialTcp(this)
+  }
+
+  /** Drain time is over. */
+  cut(): void {
+    const message = 'the proxy is shutting down'
+    const error = new ProxyError(ErrorCode.Draining, Side.Proxy, { message })
+    if (this.splice !== undefined) this.splice.cut(error)
+    else this.onNoConnection(error)
+  }
+
+  onConnected(upstream: Connection): void {
+    const { connection, cluster } = this.request
+    this.upstream = upstream
+    this.record.upstreamLocal = formatAddress(upstream.local)
+    this.services.recorder.connectionOpened(this.record)
+    const { tcpIdleTimeoutMs } = cluster.spec.connectionPool
+    this.splice = new Splice(connection, upstream, this, this.services.wheel, tcpIdleTimeoutMs)
+    this.splice.start(this.already, undefined, this.ended)
+    connection.resume(PauseReason.Handover)
+  }
+
+  /** The client sees what it would see without a proxy: a connection that breaks. */
+  onNoConnection(error: ProxyError): void {
+    if (this.over) return
+    this.record.upstreamFailure = error.message
+    this.request.connection.reset(error)
+    this.lease?.cancel()
+    this.finish(error)
+  }
+
+  onSpliceEnd(error: ProxyError | undefined): void {
+    this.lease?.release()
+    if (error?.code === ErrorCode.IdleTimeout) this.record.terminationDetails = error.detail
+    this.finish(error)
+  }
+
+  // --- the client, while the endpoint is being dialed (nothing is read meanwhile)
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    this.already = Buffer.concat([this.already, buffer.subarray(start, end)])
+  }
+
+  onEnd(): void {
+    this.ended = true
+  }
+
+  onWritable(): void {
+    // Nothing is written before the endpoint is connected.
+  }
+
+  onClose(error: ProxyError | undefined): void {
+    if (this.over) return
+    this.lease?.cancel()
+    this.record.flags |= Flag.DC
+    this.finish(error)
+  }
+
+  private finish(error: ProxyError | undefined): void {
+    if (this.over) return
+    this.over = true
+    const { record, request, services } = this
+    services.forwards.delete(this)
+    if (error !== undefined) record.flags |= flags[error.code] ?? 0
+    record.details = error?.detail ?? ''
+    record.receivedBytes = request.connection.bytesRead
+    record.sentBytes = this.upstream?.bytesRead ?? 0
+    record.duration = clock.now - record.start
+    services.recorder.finishConnection(record)
+    services.recorder.downstreamClosed(request.direction)
+  }
+}
