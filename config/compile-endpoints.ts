@@ -1,9 +1,10 @@
 /** Where services answer: EndpointSlices joined with Pods, selected Pods, WorkloadEntries, listed endpoints. */
-import { canonicalAddress, hasLabels, type Labels } from './compile-names.ts'
+import { LabelIndex, LabelPool, put } from './compile-labels.ts'
+import { canonicalAddress, type Labels } from './compile-names.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { compareText } from './diagnostics.ts'
 import type { EndpointSliceSpec, ServicePort, WorkloadEntrySpec } from './kinds.ts'
-import type { EndpointSpec } from './snapshot.ts'
+import type { EndpointSpec, WorkloadSpec } from './snapshot.ts'
 
 type Pod = Of<'Pod'>
 type Entry = Of<'WorkloadEntry'>
@@ -15,13 +16,14 @@ export function endpointSetKey(port: number, hostname: string): string {
 }
 
 export class EndpointIndex {
-  private readonly pods = new Map<string, Pod>()
-  private readonly podsByAddress = new Map<string, Pod>()
-  private readonly podsByLabel = new LabelIndex<Pod>()
-  private readonly entriesByLabel = new LabelIndex<Entry>()
+  private readonly pods: readonly Pod[]
+  private readonly podsByLabel: LabelIndex<Pod>
+  private readonly entriesByLabel: LabelIndex<Entry>
   private readonly slices = new Map<string, Of<'EndpointSlice'>[]>()
   private readonly labels = new LabelPool()
   private readonly known = new Map<string, readonly EndpointSpec[]>()
+  private podsByName: ReadonlyMap<string, Pod> | undefined
+  private podsByAddress: ReadonlyMap<string, Pod> | undefined
   /** Node of this proxy's workload, for internalTrafficPolicy: Local. */
   private readonly node: string | undefined
 
@@ -29,45 +31,41 @@ export class EndpointIndex {
     pods: readonly Pod[],
     slices: readonly Of<'EndpointSlice'>[],
     entries: readonly Entry[],
-    workload: {
-      readonly name: string
-      readonly namespace: string
-      readonly addresses: readonly string[]
-    },
+    workload: WorkloadSpec,
   ) {
-    for (const pod of pods) {
-      this.pods.set(`${pod.namespace}/${pod.name}`, pod)
-      for (const address of pod.spec.addresses)
-        this.podsByAddress.set(canonicalAddress(address), pod)
-      this.podsByLabel.add(pod.namespace, pod.labels, pod)
-    }
-    for (const entry of entries) this.entriesByLabel.add(entry.namespace, entry.spec.labels, entry)
+    const namespaceOf = ({ namespace }: { readonly namespace: string }) => namespace
+    this.pods = pods
+    this.podsByLabel = new LabelIndex(pods, namespaceOf, ({ labels }) => labels)
+    this.entriesByLabel = new LabelIndex(entries, namespaceOf, ({ spec }) => spec.labels)
     for (const slice of slices) {
       const service = slice.labels['kubernetes.io/service-name']
       if (service === undefined || slice.spec.addressType === 'FQDN') continue
-      const key = `${slice.namespace}/${service}`
-      const known = this.slices.get(key)
-      if (known === undefined) this.slices.set(key, [slice])
-      else known.push(slice)
+      put(this.slices, `${slice.namespace}/${service}`, slice)
     }
     this.node = this.podOf(workload)?.spec.nodeName
   }
 
   /** The Pod of a workload, by address or by name. */
-  podOf(workload: {
-    readonly name: string
-    readonly namespace: string
-    readonly addresses: readonly string[]
-  }): Pod | undefined {
-    for (const address of workload.addresses) {
-      const pod = this.podsByAddress.get(address)
-      if (pod !== undefined) return pod
-    }
-    return this.pods.get(`${workload.namespace}/${workload.name}`)
+  podOf({ addresses, namespace, name }: WorkloadSpec): Pod | undefined {
+    const isAt = (address: string) => addresses.includes(canonicalAddress(address))
+    return (
+      this.pods.find(({ spec }) => spec.addresses.some(isAt)) ??
+      this.pods.find((pod) => pod.name === name && pod.namespace === namespace)
+    )
   }
 
-  get knowsNode(): boolean {
-    return this.node !== undefined
+  private podNamed(key: string): Pod | undefined {
+    this.podsByName ??= new Map(this.pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]))
+    return this.podsByName.get(key)
+  }
+
+  private podAt(address: string): Pod | undefined {
+    this.podsByAddress ??= new Map(
+      this.pods.flatMap((pod) =>
+        pod.spec.addresses.map((own) => [canonicalAddress(own), pod] as const),
+      ),
+    )
+    return this.podsByAddress.get(address)
   }
 
   /** In the order of addresses. The same array for the same port, whoever asks. */
@@ -75,17 +73,10 @@ export class EndpointIndex {
     const key = `${service.namespace} ${port.number} ${service.hostname}`
     const known = this.known.get(key)
     if (known !== undefined) return known
-    const unique = new Map<string, EndpointSpec>()
-    for (const endpoint of this.find(service, port)) {
-      const place = `${endpoint.address} ${endpoint.port}`
-      const before = unique.get(place)
-      if (before === undefined || endpoint.workload < before.workload) unique.set(place, endpoint)
-    }
-    const sorted = [...unique.values()].sort(
-      (a, b) => compareText(a.address, b.address) || a.port - b.port,
-    )
-    this.known.set(key, sorted)
-    return sorted
+    const found = [...this.find(service, port)].sort(byPlace)
+    const unique = found.filter((endpoint, index) => !isSamePlace(endpoint, found[index - 1]))
+    this.known.set(key, unique)
+    return unique
   }
 
   private *find(service: MeshService, port: MeshPort): Generator<EndpointSpec> {
@@ -140,8 +131,8 @@ export class EndpointIndex {
 
   private podBehind(namespace: string, endpoint: SliceEndpoint, address: string): Pod | undefined {
     const { targetRef } = endpoint
-    if (targetRef?.kind !== 'Pod') return this.podsByAddress.get(address)
-    return this.pods.get(`${targetRef.namespace ?? namespace}/${targetRef.name}`)
+    if (targetRef?.kind !== 'Pod') return this.podAt(address)
+    return this.podNamed(`${targetRef.namespace ?? namespace}/${targetRef.name}`)
   }
 
   private isLocal(node: string | undefined): boolean {
@@ -225,6 +216,14 @@ export class EndpointIndex {
   }
 }
 
+function byPlace(a: EndpointSpec, b: EndpointSpec): number {
+  return compareText(a.address, b.address) || a.port - b.port || compareText(a.workload, b.workload)
+}
+
+function isSamePlace(a: EndpointSpec, b: EndpointSpec | undefined): boolean {
+  return b !== undefined && a.address === b.address && a.port === b.port
+}
+
 const noLabels: Labels = {}
 
 /** A name outside the mesh, found by DNS. */
@@ -259,51 +258,4 @@ function localityOf(labels: Labels, zone: string | undefined): string {
     labels['topology.istio.io/subzone'] ?? '',
   ]
   return parts.join('/').replace(/\/+$/, '')
-}
-
-/** Objects of a namespace by labels: asks the rarest label first. */
-class LabelIndex<Item> {
-  private readonly buckets = new Map<
-    string,
-    Array<{ readonly labels: Labels; readonly item: Item }>
-  >()
-
-  add(namespace: string, labels: Labels, item: Item): void {
-    this.put(namespace, { labels, item })
-    for (const key in labels) this.put(`${namespace} ${key}=${labels[key]}`, { labels, item })
-  }
-
-  /** An empty selector selects the whole namespace. */
-  *find(namespace: string, selector: Labels): Generator<Item> {
-    let best = this.buckets.get(namespace)
-    for (const key in selector) {
-      const bucket = this.buckets.get(`${namespace} ${key}=${selector[key]}`)
-      if (bucket === undefined) return
-      if (best === undefined || bucket.length < best.length) best = bucket
-    }
-    for (const { labels, item } of best ?? []) if (hasLabels(labels, selector)) yield item
-  }
-
-  private put(key: string, entry: { readonly labels: Labels; readonly item: Item }): void {
-    const bucket = this.buckets.get(key)
-    if (bucket === undefined) this.buckets.set(key, [entry])
-    else bucket.push(entry)
-  }
-}
-
-/** Equal labels become one object with sorted keys: Pods of one Deployment share it. */
-class LabelPool {
-  private readonly byText = new Map<string, Labels>()
-  private readonly byObject = new WeakMap<Labels, Labels>()
-
-  shared(labels: Labels): Labels {
-    const known = this.byObject.get(labels)
-    if (known !== undefined) return known
-    const entries = Object.entries(labels).sort(([a], [b]) => compareText(a, b))
-    const text = JSON.stringify(entries)
-    const shared = this.byText.get(text) ?? Object.fromEntries(entries)
-    this.byText.set(text, shared)
-    this.byObject.set(labels, shared)
-    return shared
-  }
 }

@@ -2,6 +2,7 @@
 import { type Client, placeOf } from './compile-client.ts'
 import { clusterName } from './compile-destinations.ts'
 import { noEdits } from './compile-headers.ts'
+import { put } from './compile-labels.ts'
 import { bySpecificity, isWildcard, otherNames } from './compile-names.ts'
 import { isHttp } from './compile-ports.ts'
 import type { MeshPort, MeshService } from './compile-registry.ts'
@@ -259,10 +260,4 @@ class HostTable {
 function shadowed(winner: string, loser: MeshRoutes, before: number): SkippedRuleSpec {
   const reason = `${winner} owns this host: nothing of a second VirtualService counts`
   return { path: '', origin: loser.source.origin, reason, before }
-}
-
-function put<Key, Item>(map: Map<Key, Item[]>, key: Key, item: Item): void {
-  const list = map.get(key)
-  if (list === undefined) map.set(key, [item])
-  else list.push(item)
 }
