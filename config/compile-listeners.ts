@@ -108,6 +108,7 @@ export class ListenerBuilder {
     this.listeners.push({
       addresses: free,
       port: port.number,
+      service: service.hostname,
       protocol: sniffing(port.protocol, routes),
       http: port.protocol === 'auto' ? tables.ofService(service, port) : undefined,
       ...routes,
@@ -194,6 +195,7 @@ function wildcardListener(port: number, gathered: Gathered): OutboundListenerSpe
   return {
     addresses: [],
     port,
+    service: opaque?.hostname ?? '',
     protocol: mixed ? 'auto' : only,
     http: table,
     tls,

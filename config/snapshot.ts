@@ -72,6 +72,8 @@ export interface OutboundListenerSpec {
   /** IP addresses or CIDRs; empty: every address on this port. */
   readonly addresses: readonly string[]
   readonly port: number
+  /** Host name of the service that opaque bytes (and HTTP on an address of its own) belong to; `` when none. */
+  readonly service: string
   /** http*, grpc: HTTP expected (what is not HTTP goes on as TCP); auto: sniffed; tcp, tls: opaque. */
   readonly protocol: PortProtocol
   /** Used when the connection speaks HTTP; undefined: HTTP is not looked for. */
