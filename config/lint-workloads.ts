@@ -11,13 +11,12 @@ import {
 import { type Raw, within } from './raw.ts'
 import type { Problem } from './resource.ts'
 
-export function lintWorkloads(index: MeshIndex, bystanders: readonly Bystander[]): void {
+export function lintWorkloads(index: MeshIndex): void {
   lintSidecars(index)
   const byNamespace = Map.groupBy(index.of('Service'), ({ namespace }) => namespace)
   for (const [namespace, services] of byNamespace)
     for (const workload of index.workloadsByNamespace.get(namespace) ?? [])
       if (workload.kind !== 'Pod') lintServicesOf(workload, services, index)
-  for (const bystander of bystanders) lintUserId(bystander, index)
 }
 
 // --- Sidecars ---------------------------------------------------------------------------------------
@@ -175,31 +174,28 @@ const PROXY_USER = 1337
 const PROXIES = ['istio-proxy', 'outrider', 'istio-validation', 'istio-init']
 
 /** Traffic of the proxy's own user is not captured: an application that runs as it bypasses the mesh. */
-function lintUserId({ found, namespace, name }: Bystander, index: MeshIndex): void {
+export function userIdProblems({ found, namespace, name }: Bystander): Problem[] {
+  const problems: Problem[] = []
   const spec =
     found.kind === 'Pod'
       ? within(found.root, 'spec')
       : within(found.root, 'spec', 'template', 'spec')
   const containers = within(spec, 'containers')
-  const places = [
-    spec,
-    ...(containers?.kind === 'list' ? containers.items.filter(isApplication) : []),
-  ]
-  for (const place of places) {
+  const applications = containers?.kind === 'list' ? containers.items.filter(isApplication) : []
+  for (const place of [spec, ...applications]) {
     const user = within(place, 'securityContext', 'runAsUser')
     if (user?.kind !== 'scalar' || user.value !== PROXY_USER) continue
-    const { line, column } = found.document.position(user.at)
-    index.problems.push({
+    problems.push({
       severity: 'warning',
       code: 'IST0144',
       file: found.document.source.file,
-      line,
-      column,
+      ...found.document.position(user.at),
       message: `user id ${PROXY_USER} is the proxy's: traffic of this application bypasses it`,
       hint: 'Choose another runAsUser.',
       object: `${found.kind} ${namespace}/${name}`,
     })
   }
+  return problems
 }
 
 function isApplication(container: Raw): boolean {

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { compareProblems, compareText, nearest } from './diagnostics.ts'
 import { checkTopLevel, nameOf, namespaceOf, readEnvelope, titleOf } from './envelope.ts'
 import type { KnownResource, Loaded } from './kinds.ts'
+import { userIdProblems } from './lint-workloads.ts'
 import { documentsInside, type Found, objectsIn, Placed } from './objects.ts'
 import { type Document, parse } from './parse.ts'
 import { Source, textOf, within } from './raw.ts'
@@ -108,6 +109,8 @@ class Loading {
     const { kind, root } = found
     const schema = KINDS.get(kind)
     const [group, version] = groupOf(found.apiVersion)
+    const bystander = { found, namespace: namespaceOf(root), name: nameOf(root) }
+    this.problems.push(...userIdProblems(bystander))
     if (schema !== undefined && schema.group === group && schema.versions.includes(version)) {
       this.addKnown(found, kind, schema, twice)
       return
@@ -115,7 +118,7 @@ class Loading {
     if (NOT_YET_KINDS.get(kind) === group) this.addNotYet(found)
     else if (schema !== undefined || NOT_YET_KINDS.has(kind) || group.endsWith('istio.io'))
       this.addMisnamed(found, group)
-    this.bystanders.push({ found, namespace: namespaceOf(root), name: nameOf(root) })
+    this.bystanders.push(bystander)
   }
 
   private addKnown(

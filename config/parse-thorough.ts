@@ -76,8 +76,10 @@ class Conversion {
   run(): { root: Raw | undefined; problems: readonly SyntaxProblem[] } {
     const error = this.document.errors[0]
     if (error !== undefined) {
-      const at = this.shift + error.pos[0]
-      return { root: undefined, problems: [syntaxProblem(error.code, error.message, at)] }
+      const at = this.placeOf(error.code, error.pos[0])
+      const deep = error.code === 'BLOCK_AS_IMPLICIT_KEY' ? tooFarRight(this.chunk, at) : undefined
+      const problem = deep ?? syntaxProblem(error.code, error.message, at)
+      return { root: undefined, problems: [{ ...problem, at: this.shift + problem.at }] }
     }
     const contents = this.document.contents as Node | null
     if (contents === null || isEmptyScalar(this.lib, contents))
@@ -88,6 +90,19 @@ class Conversion {
     return this.problems.some((problem) => problem.fatal)
       ? { root: undefined, problems: this.problems }
       : { root, problems: this.problems }
+  }
+
+  /** Where people should look: at the quote that opens, and at letters instead of spaces. */
+  private placeOf(code: string, at: number): number {
+    let place = at
+    if (code === 'MISSING_CHAR')
+      this.lib.visit(this.document, {
+        Scalar: (_, { type, range }) => {
+          if (type !== 'PLAIN' && range && range[0] < place && range[1] >= at) place = range[0]
+        },
+      })
+    while (this.chunk[place] === ' ') place++
+    return place
   }
 
   private convert(node: Node | null, emptyAt: number): Raw {
@@ -247,6 +262,19 @@ const ADVICE = new Map([
   ['UNEXPECTED_TOKEN', 'Quote the value if it should be text.'],
   ['IMPOSSIBLE', 'Check the lines just above.'],
 ])
+
+/** `a: 1` and then a deeper `b: 2`: the library blames the first line, people look at the second. */
+function tooFarRight(text: string, at: number): SyntaxProblem | undefined {
+  const [line] = /^[^\n]*\n(?:[ ]*(?:#[^\n]*)?\n)*[ ]*(?=\S)/.exec(text.slice(at)) ?? []
+  if (line === undefined || /:(\s|$)/.test(line.slice(0, line.indexOf('\n')))) return undefined
+  return {
+    at: at + line.length,
+    message:
+      'this is not YAML: the line is indented deeper than the key before it, which has a value',
+    hint: ADVICE.get('BAD_INDENT') ?? '',
+    fatal: true,
+  }
+}
 
 function syntaxProblem(code: string, message: string, at: number): SyntaxProblem {
   const plain = message.replace(/ at line \d+, column \d+:?[\s\S]*$/, '')

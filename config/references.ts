@@ -32,7 +32,7 @@ export function checkReferences(
   }
   lintRoutes(index)
   lintServices(index)
-  lintWorkloads(index, bystanders)
+  lintWorkloads(index)
   return index.problems
 }
 

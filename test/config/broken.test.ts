@@ -1,0 +1,542 @@
+/** Fifty and more ways to break a configuration, each with the place and the words it must get. */
+import t from 'tap'
+import { load } from '../../config/load.ts'
+import type { Severity } from '../../config/resource.ts'
+
+/** Four lines of envelope: the body begins on line 5, below `spec:`. */
+function istio(kind: string): (body: string) => string {
+  return (body) =>
+    `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: {name: a}\nspec:\n${body}\n`
+}
+const vs = istio('VirtualService')
+const dr = istio('DestinationRule')
+const se = istio('ServiceEntry')
+const we = istio('WorkloadEntry')
+const sc = istio('Sidecar')
+const svc = (body: string) =>
+  `apiVersion: v1\nkind: Service\nmetadata: {name: reviews}\nspec:\n${body}\n`
+/** A rule with one destination, on lines 6 and 7 of a VirtualService for `reviews`. */
+const rule = (extra: string) =>
+  vs(`  hosts: [reviews]\n  http:\n  - route: [{destination: {host: reviews}}]\n${extra}`)
+const match = (condition: string) => rule(`    match:\n    - ${condition}`)
+const policy = (body: string) => dr(`  host: reviews\n  trafficPolicy:\n${body}`)
+
+type Case = readonly [
+  name: string,
+  yaml: string,
+  /** line:column severity code */
+  expected: `${number}:${number} ${Severity} ${string}`,
+  says: RegExp,
+]
+
+const syntax: readonly Case[] = [
+  [
+    'a bracket that is not closed',
+    vs('  hosts: [reviews\n  http: []'),
+    '6:3 error OUT-YAML',
+    /not YAML/,
+  ],
+  [
+    'a quote that is not closed',
+    vs('  hosts:\n  - "reviews\n  http: []'),
+    '6:5 error OUT-YAML',
+    /closing "quote/,
+  ],
+  ['a tab as indentation', vs('  hosts: [a.b]\n\thttp: []'), '6:1 error OUT-YAML', /tab/i],
+  [
+    'a colon inside an unquoted value',
+    vs('  hosts: [a.b]\n  http: x: y'),
+    '6:9 error OUT-YAML',
+    /nested mappings/,
+  ],
+  [
+    'a line indented too deep',
+    vs('  hosts: [a.b]\n  exportTo: x\n     http: []'),
+    '7:6 error OUT-YAML',
+    /indented deeper/,
+  ],
+  [
+    'a list item where a key belongs',
+    vs('  hosts: [a.b]\n  - http'),
+    '6:3 error OUT-YAML',
+    /not YAML/,
+  ],
+  ['an alias without anchor', vs('  hosts: *hosts'), '5:10 error OUT-YAML', /hosts/],
+  [
+    'a key written twice',
+    vs('  hosts: [a.b]\n  http: [{redirect: {uri: /}}]\n  hosts: [c.d]'),
+    '7:3 error OUT-DUPKEY',
+    /"hosts" appears twice/,
+  ],
+]
+
+const types: readonly Case[] = [
+  [
+    'text where a list belongs',
+    vs('  hosts: reviews\n  http: [{redirect: {uri: /}}]'),
+    '5:10 error IST0106',
+    /must be a list, is the text "reviews"/,
+  ],
+  [
+    'a list where a map belongs',
+    vs('  hosts: [a.b]\n  http: [{redirect: [1]}]'),
+    '6:21 error IST0106',
+    /must be a map, is a list/,
+  ],
+  [
+    'a number where text belongs',
+    rule('    name: 5'),
+    '8:11 error IST0106',
+    /must be text, is the number 5/,
+  ],
+  [
+    'a boolean by an unquoted word',
+    match('uri: {prefix: no}'),
+    '9:21 error IST0106',
+    /must be text, is the boolean no/,
+  ],
+  [
+    'quoted text where a number belongs',
+    rule('    retries: {attempts: "3"}'),
+    '8:25 error IST0106',
+    /must be a whole number/,
+  ],
+  [
+    'a fraction where a whole number belongs',
+    rule('    retries: {attempts: 1.5}'),
+    '8:25 error IST0106',
+    /must be a whole number/,
+  ],
+  [
+    'text where a boolean belongs',
+    match('{uri: {exact: /}, ignoreUriCase: "true"}'),
+    '9:40 error IST0106',
+    /must be true or false/,
+  ],
+  [
+    'an empty list item',
+    vs('  hosts:\n  -\n  http: [{redirect: {uri: /}}]'),
+    '6:3 error IST0106',
+    /list item is empty/,
+  ],
+  [
+    'a label that is no text',
+    'apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels: {version: 1}',
+    '5:21 error IST0106',
+    /labels.version: must be text/,
+  ],
+  [
+    'an annotation that is an unquoted boolean',
+    'apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    inject: off',
+    '6:13 error IST0106',
+    /annotations.inject: must be text/,
+  ],
+]
+
+const unknown: readonly Case[] = [
+  ['a misspelt field', rule('    timeOut: 5s'), '8:5 error IST0106', /no field "timeOut"/],
+  [
+    'a misspelt field deep below',
+    match('{headers: {x: {exakt: a}}}'),
+    '9:22 error IST0106',
+    /no field "exakt"/,
+  ],
+  [
+    'a misspelt spec',
+    'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspce: {}',
+    '4:1 error IST0106',
+    /no field "spce"/,
+  ],
+  [
+    'a misspelt metadata field',
+    'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a, namspace: b}\nspec: {egress: [{hosts: ["*/*"]}]}',
+    '3:21 warning OUT-FIELD',
+    /no field "namspace"/,
+  ],
+  [
+    'a misspelt kind',
+    'apiVersion: networking.istio.io/v1\nkind: VirtualServce\nmetadata: {name: a}',
+    '2:7 warning OUT-FIELD',
+    /"VirtualServce" is not a kind of networking.istio.io/,
+  ],
+  [
+    'a version that does not exist',
+    'apiVersion: networking.istio.io/v2\nkind: Sidecar\nmetadata: {name: a}',
+    '1:13 warning OUT-FIELD',
+    /not an apiVersion of Sidecar/,
+  ],
+  [
+    'an unknown enumeration value',
+    policy('    loadBalancer: {simple: ROUND_ROBBIN}'),
+    '7:28 error IST0106',
+    /"ROUND_ROBBIN" is not one of/,
+  ],
+  [
+    'an enumeration number out of range',
+    policy('    loadBalancer: {simple: 9}'),
+    '7:28 error IST0106',
+    /9 is not one of/,
+  ],
+  [
+    'a field of another level',
+    vs('  hosts: [a.b]\n  match: []\n  http: [{redirect: {uri: /}}]'),
+    '6:3 error IST0106',
+    /no field "match"/,
+  ],
+]
+
+const values: readonly Case[] = [
+  ['a duration without unit', rule('    timeout: 5'), '8:14 error IST0106', /must be a duration/],
+  [
+    'a duration with an unknown unit',
+    rule('    timeout: 5 sec'),
+    '8:14 error IST0106',
+    /"5 sec" is not a duration/,
+  ],
+  ['a duration of zero', rule('    timeout: 0s'), '8:14 error IST0106', /shorter than 1ms/],
+  [
+    'a duration finer than a millisecond',
+    rule('    timeout: 1.5ms'),
+    '8:14 error IST0106',
+    /whole milliseconds/,
+  ],
+  [
+    'a negative duration',
+    rule('    retries: {attempts: 1, perTryTimeout: -1s}'),
+    '8:43 error IST0106',
+    /shorter than 1ms/,
+  ],
+  [
+    'a negative weight',
+    vs(
+      '  hosts: [a.b]\n  http:\n  - route:\n    - {destination: {host: a.b}, weight: -1}\n    - {destination: {host: c.d}, weight: 1}',
+    ),
+    '8:42 error IST0106',
+    /weight -1 is negative/,
+  ],
+  [
+    'weights that add up to nothing',
+    vs(
+      '  hosts: [a.b]\n  http:\n  - route:\n    - {destination: {host: a.b}}\n    - {destination: {host: c.d}}',
+    ),
+    '7:5 error IST0106',
+    /add up to 0/,
+  ],
+  [
+    'a port out of range',
+    vs('  hosts: [a.b]\n  http:\n  - route: [{destination: {host: a.b, port: {number: 70000}}}]'),
+    '7:54 error IST0106',
+    /70000 is not in the range 1 to 65535/,
+  ],
+  [
+    'a destination without host',
+    vs('  hosts: [a.b]\n  http:\n  - route: [{destination: {subset: v1}}]'),
+    '7:27 error IST0106',
+    /host is missing/,
+  ],
+  [
+    'a wildcard destination',
+    vs('  hosts: [a.b]\n  http:\n  - route: [{destination: {host: "*.b"}}]'),
+    '7:34 error IST0106',
+    /has a wildcard/,
+  ],
+  [
+    'a host with a path',
+    vs('  hosts: ["a.b/c"]\n  http: [{redirect: {uri: /}}]'),
+    '5:11 error IST0106',
+    /not a valid host name/,
+  ],
+  [
+    'a regular expression that does not compile',
+    match('{uri: {regex: "/(a"}}'),
+    '9:21 error IST0106',
+    /not a regular expression/,
+  ],
+  [
+    'a regular expression with lookahead',
+    match('{uri: {regex: "/(?=a)"}}'),
+    '9:21 error IST0106',
+    /not a regular expression/,
+  ],
+  ['an empty regular expression', match('{method: {regex: ""}}'), '9:24 error IST0106', /empty/],
+  [
+    'two kinds of match in one',
+    match('{uri: {exact: /a, prefix: /b}}'),
+    '9:25 error IST0106',
+    /only one of exact, prefix/,
+  ],
+  [
+    'a header name with a space',
+    match('{headers: {"a b": {exact: c}}}'),
+    '9:18 error IST0106',
+    /not a valid header name/,
+  ],
+  [
+    'a header value with a lone percent sign',
+    rule('    headers: {request: {set: {x: 50%}}}'),
+    '8:34 error IST0106',
+    /% in "50%"/,
+  ],
+  [
+    'removing the Host header',
+    rule('    headers: {request: {remove: [Host]}}'),
+    '8:34 error IST0106',
+    /"Host" cannot be changed/,
+  ],
+  [
+    'a space between retry conditions',
+    rule('    retries: {attempts: 1, retryOn: "5xx, reset"}'),
+    '8:37 error IST0106',
+    /" reset" has a space/,
+  ],
+  [
+    'an unknown retry condition',
+    rule('    retries: {attempts: 1, retryOn: 6xx}'),
+    '8:37 error IST0106',
+    /"6xx" is not a retry condition/,
+  ],
+  [
+    'a redirect with a route',
+    rule('    redirect: {uri: /x}'),
+    '8:5 error IST0106',
+    /cannot be combined with route/,
+  ],
+  [
+    'a redirect that changes nothing',
+    vs('  hosts: [a.b]\n  http: [{redirect: {redirectCode: 302}}]'),
+    '6:21 error IST0106',
+    /must change something/,
+  ],
+  [
+    'a status out of range',
+    vs('  hosts: [a.b]\n  http: [{directResponse: {status: 99}}]'),
+    '6:36 error IST0106',
+    /99 is not in the range/,
+  ],
+  [
+    'a rule without action',
+    vs('  hosts: [a.b]\n  http:\n  - timeout: 1s'),
+    '7:5 error IST0106',
+    /one of route, redirect and directResponse/,
+  ],
+  [
+    'no rule at all',
+    vs('  hosts: [a.b]'),
+    '5:3 error IST0106',
+    /at least one of http, tls and tcp/,
+  ],
+  [
+    'a fault without percentage',
+    rule('    fault: {abort: {httpStatus: 500}}'),
+    '8:20 warning IST0133',
+    /0 % of the requests/,
+  ],
+  [
+    'a name that YAML takes for a boolean',
+    match('{queryParams: {n: {exact: a}}}'),
+    '9:22 warning OUT-YAML11',
+    /unquoted name n is read as "false"/,
+  ],
+  [
+    'a label value with a wildcard',
+    sc('  workloadSelector: {labels: {app: "re*"}}\n  egress: [{hosts: ["*/*"]}]'),
+    '5:36 error IST0106',
+    /wildcard/,
+  ],
+  [
+    'an egress host without namespace',
+    sc('  egress: [{hosts: [reviews]}]'),
+    '5:21 error IST0106',
+    /not namespace\/name/,
+  ],
+  [
+    'a Sidecar that says nothing',
+    sc('  workloadSelector: {labels: {app: a}}'),
+    '5:3 error IST0106',
+    /a Sidecar needs/,
+  ],
+  [
+    'an address that is none',
+    se(
+      '  hosts: [a.b]\n  addresses: [10.0.0.300]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC',
+    ),
+    '6:15 error IST0106',
+    /neither an IP address nor a CIDR/,
+  ],
+  [
+    'a CIDR that is too long',
+    vs(
+      '  hosts: [a.b]\n  tcp:\n  - match: [{destinationSubnets: [10.0.0.0/33]}]\n    route: [{destination: {host: a.b}}]',
+    ),
+    '7:35 error IST0106',
+    /neither an IP address nor a CIDR/,
+  ],
+  [
+    'an unknown protocol',
+    se('  hosts: [a.b]\n  ports: [{number: 80, name: http, protocol: HTTP3}]'),
+    '6:46 error IST0106',
+    /"HTTP3" is not a protocol/,
+  ],
+  [
+    'a host name with STATIC resolution',
+    se(
+      '  hosts: [a.b]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints:\n  - address: c.d',
+    ),
+    '9:14 error IST0106',
+    /"c.d" is not an IP address/,
+  ],
+  [
+    'a WorkloadEntry without address',
+    we('  labels: {app: a}'),
+    '5:3 error IST0106',
+    /address is missing/,
+  ],
+  [
+    'a Service port without number',
+    svc('  ports: [{name: http}]'),
+    '5:11 error IST0106',
+    /port number is missing/,
+  ],
+]
+
+const duplicates: readonly Case[] = [
+  [
+    'one host twice in a list',
+    vs('  hosts: [a.b, a.b]\n  http: [{redirect: {uri: /}}]'),
+    '5:16 error IST0106',
+    /already covered by "a.b"/,
+  ],
+  [
+    'a host below a wildcard of the list',
+    vs('  hosts: ["*.b", a.b]\n  http: [{redirect: {uri: /}}]'),
+    '5:18 error IST0106',
+    /already covered by "\*.b"/,
+  ],
+  [
+    'one subset twice',
+    dr('  host: reviews\n  subsets:\n  - {name: v1}\n  - {name: v1}'),
+    '8:12 error IST0106',
+    /"v1" is defined twice/,
+  ],
+  [
+    'one port twice',
+    se(
+      '  hosts: [a.b]\n  ports: [{number: 80, name: a, protocol: HTTP}, {number: 80, name: b, protocol: HTTP}]',
+    ),
+    '6:59 error IST0106',
+    /port 80 is listed twice/,
+  ],
+  [
+    'two VirtualServices for one host',
+    `${vs('  hosts: [x.y]\n  http: [{redirect: {uri: /}}]')}---\n${vs('  hosts: [x.y]\n  http: [{redirect: {uri: /}}]').replace('name: a', 'name: b')}`,
+    '12:11 error IST0109',
+    /f.yaml:1\), which wins/,
+  ],
+  [
+    'one object twice',
+    `${we('  address: 1.1.1.1')}---\n${we('  address: 2.2.2.2')}`,
+    '7:1 warning OUT-DUPOBJ',
+    /replaces the object of the same name in f.yaml:1/,
+  ],
+]
+
+const references: readonly Case[] = [
+  [
+    'a host that does not exist',
+    rule(''),
+    '7:28 warning IST0101',
+    /no service "reviews.default.svc.cluster.local"/,
+  ],
+  [
+    'a subset that does not exist',
+    `${vs('  hosts: [a.b]\n  http:\n  - route: [{destination: {host: reviews, subset: v9}}]')}---\n${dr('  host: reviews\n  subsets: [{name: v1}]')}---\n${svc('  ports: [{name: http, port: 80}]')}`,
+    '7:43 error IST0101',
+    /subset "v9" is not defined by the DestinationRule of reviews.default.svc.cluster.local \(f.yaml:9\)/,
+  ],
+  [
+    'a port that does not exist',
+    `${vs('  hosts: [a.b]\n  http:\n  - route: [{destination: {host: reviews, port: {number: 81}}}]')}---\n${svc('  ports: [{name: http, port: 80}]')}`,
+    '7:43 error IST0101',
+    /reviews \(f.yaml:9\) has no port 81/,
+  ],
+  [
+    'a gateway that does not exist',
+    vs('  hosts: [a.b]\n  gateways: [mesh, edge]\n  http: [{redirect: {uri: /}}]'),
+    '6:20 warning IST0101',
+    /no Gateway default\/edge/,
+  ],
+  [
+    'a rule that is never reached',
+    vs('  hosts: [a.b]\n  http:\n  - redirect: {uri: /x}\n  - redirect: {uri: /y}'),
+    '8:5 warning IST0130',
+    /http\[0\] \(line 7\) already takes everything/,
+  ],
+]
+
+for (const [group, cases] of Object.entries({
+  syntax,
+  types,
+  unknown,
+  values,
+  duplicates,
+  references,
+}))
+  t.test(`${group}: what is wrong is told where it is`, async (t) => {
+    for (const [name, yaml, expected, says] of cases) {
+      const { problems } = load([{ path: 'f.yaml', text: yaml }])
+      const found = problems.map((one) => `${one.line}:${one.column} ${one.severity} ${one.code}`)
+      const index = found.indexOf(expected)
+      t.not(
+        index,
+        -1,
+        `${name}: ${expected}, found ${problems.map((one, at) => `${found[at]} ${one.message}`).join(' | ')}`,
+      )
+      if (index !== -1)
+        t.match(
+          problems
+            .filter((_, at) => found[at] === expected)
+            .map((one) => one.message)
+            .join('\n'),
+          says,
+          name,
+        )
+    }
+  })
+
+t.test('the table names at least fifty kinds of broken YAML', async (t) => {
+  const all = [syntax, types, unknown, values, duplicates, references].flat()
+  t.ok(all.length >= 50, String(all.length))
+  t.equal(new Set(all.map(([name]) => name)).size, all.length)
+})
+
+t.test('a typing mistake comes with a guess', async (t) => {
+  const hintFor = (yaml: string) =>
+    load([{ path: 'f.yaml', text: yaml }]).problems.find((one) =>
+      one.hint.startsWith('Did you mean'),
+    )?.hint
+  t.equal(hintFor(rule('    timeOut: 5s')), 'Did you mean "timeout"?')
+  t.equal(hintFor(rule('    retrys: {}')), 'Did you mean "retries"?')
+  t.equal(
+    hintFor(policy('    loadBalancer: {simple: ROUND_ROBBIN}')),
+    'Did you mean "ROUND_ROBIN"?',
+  )
+  t.equal(hintFor(policy('    loadBalancer: {simple: random}')), 'Did you mean "RANDOM"?')
+  t.equal(
+    hintFor('apiVersion: networking.istio.io/v1\nkind: VirtualServce\nmetadata: {name: a}'),
+    'Did you mean "VirtualService"?',
+  )
+})
+
+t.test('a broken object is refused and the others of the file stay', async (t) => {
+  const good = svc('  ports: [{name: http, port: 80}]')
+  for (const [name, yaml, expected] of [...types, ...unknown, ...values]) {
+    if (!expected.includes('error')) continue
+    const { resources, refused } = load([{ path: 'f.yaml', text: `${good}---\n${yaml}` }])
+    t.equal(refused.length, 1, name)
+    t.same(
+      resources.map(({ kind }) => kind),
+      ['Service'],
+      name,
+    )
+  }
+})
