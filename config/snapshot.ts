@@ -171,6 +171,7 @@ export interface ForwardSpec {
 export interface DestinationSpec {
   readonly cluster: string
   readonly weight: number
+  /** Applied before the rule's, which win; those of a rule's only destination are joined to the rule's. */
   readonly headers: HeaderEditsSpec
   readonly origin: Origin
 }

@@ -1,6 +1,7 @@
 /**
- * Header operations of rules and destinations (Istio Headers), merged and compiled at link time.
- * Within one block: remove, then set, then add (istio-observed 30).
+ * Header operations of rules and destinations (Istio Headers), compiled at link time. Within one
+ * block: remove, then set, then add (istio-observed 30). A destination's block goes before its rule's,
+ * so that the rule wins; of a rule's only destination the configuration has already joined the two.
  */
 import type { HeaderOperationsSpec } from '../../config/snapshot.ts'
 import type { Headers } from '../http/headers.ts'
@@ -43,25 +44,6 @@ export class HeaderEdits {
       }
     }
   }
-}
-
-/**
- * The blocks that apply for one destination. A rule's only destination: its operations join the
- * rule's, and win. One of several: its block first, then the rule's whole (Istio translates so).
- */
-export function orderOperations(
-  rule: HeaderOperationsSpec,
-  destination: HeaderOperationsSpec,
-  onlyDestination: boolean,
-): HeaderOperationsSpec[] {
-  if (!onlyDestination) return [destination, rule]
-  return [
-    {
-      remove: [...rule.remove, ...destination.remove],
-      set: [...rule.set, ...destination.set],
-      add: [...rule.add, ...destination.add],
-    },
-  ]
 }
 
 /** The authority that request operations ask for: `host` or `:authority`, set before add. */

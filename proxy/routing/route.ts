@@ -7,7 +7,7 @@ import type {
   RetrySpec,
   RouteSpec,
 } from '../../config/snapshot.ts'
-import { authorityOf, HeaderEdits, orderOperations } from '../filters/header-edits.ts'
+import { authorityOf, HeaderEdits } from '../filters/header-edits.ts'
 import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
 import { RequestTest } from './predicates.ts'
@@ -95,7 +95,6 @@ function linkForward<Target>(
   matched: MatchedPath,
   context: LinkContext<Target>,
 ): ForwardAction<Target> {
-  const only = spec.destinations.length === 1
   const choices = spec.destinations.map((destination): Choice<Target> => {
     const edits = destination.headers
     const authority = authorityOf(spec.headers.request) ?? authorityOf(edits.request)
@@ -103,8 +102,8 @@ function linkForward<Target>(
     return {
       target: context.resolve(destination),
       spec: destination,
-      requestEdits: HeaderEdits.of(orderOperations(spec.headers.request, edits.request, only)),
-      responseEdits: HeaderEdits.of(orderOperations(spec.headers.response, edits.response, only)),
+      requestEdits: HeaderEdits.of([edits.request, spec.headers.request]),
+      responseEdits: HeaderEdits.of([edits.response, spec.headers.response]),
       rewrite: rewrites ? new Rewrite(spec.rewrite, matched, authority) : undefined,
     }
   })

@@ -1,0 +1,72 @@
+import { hostname } from 'node:os'
+import t from 'tap'
+import { compileTimeFormat } from '../../proxy/filters/time-format.ts'
+import {
+  supportedOperators,
+  unsupportedOperators,
+  ValueTemplate,
+} from '../../proxy/filters/value-template.ts'
+import { factsOf } from './support.ts'
+
+t.test('operators become what they name', async (t) => {
+  const facts = factsOf({
+    request: [
+      ['x-user', 'jason'],
+      ['x-empty', ''],
+    ],
+    response: [['x-reply', 'r']],
+  })
+  const cases: ReadonlyArray<readonly [value: string, text: string]> = [
+    ['plain', 'plain'],
+    ['100%% sure', '100% sure'],
+    ['%REQ(X-User)%', 'jason'],
+    ['a-%REQ(x-user)%-b', 'a-jason-b'],
+    ['%REQ(x-none?x-user)%', 'jason'],
+    ['%REQ(x-empty?x-user)%', 'jason'],
+    ['%REQ(x-user):3%', 'jas'],
+    ['%REQ(x-none)%', ''],
+    ['%REQ(:METHOD)% %REQ(:AUTHORITY)%%REQ(:PATH)%', 'GET reviews:9080/a?b'],
+    ['%REQ(:SCHEME)%', 'http'],
+    ['%RESP(x-reply)%', 'r'],
+    ['%DOWNSTREAM_REMOTE_ADDRESS%', '10.0.0.7:40000'],
+    ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '10.0.0.7'],
+    ['%DOWNSTREAM_LOCAL_ADDRESS%', '[fd00::1]:9080'],
+    ['%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%', 'fd00::1'],
+    ['%PROTOCOL%', 'HTTP/1.1'],
+    ['%START_TIME%', '2026-01-31T01:43:13.123Z'],
+    ['%START_TIME(%Y/%m/%d %H:%M:%S.%3f)%', '2026/01/31 01:43:13.123'],
+    ['%UPSTREAM_HOST%', '10.0.0.9:9080'],
+    ['%HOSTNAME%', hostname()],
+    ['%RESPONSE_CODE%', '503'],
+    ['%REQUESTED_SERVER_NAME%', 'sni'],
+  ]
+  for (const [value, text] of cases) t.equal(new ValueTemplate(value).render(facts), text, value)
+})
+
+t.test('literal text goes out as its UTF-8 bytes', async (t) => {
+  const wire = Buffer.from('café').toString('latin1')
+  t.equal(new ValueTemplate('café').render(factsOf({})), wire)
+  t.equal(new ValueTemplate('café%PROTOCOL%').render(factsOf({})), `${wire}HTTP/1.1`)
+})
+
+t.test('what is not carried out is named', async (t) => {
+  t.same(unsupportedOperators('x %REQ(a)% %% %START_TIME%'), [])
+  t.same(unsupportedOperators('%DYNAMIC_METADATA(a:b)%-%UPSTREAM_PEER_SUBJECT%'), [
+    'DYNAMIC_METADATA',
+    'UPSTREAM_PEER_SUBJECT',
+  ])
+  t.same(unsupportedOperators('%START_TIME(%Y %Q)%'), ['START_TIME(%Q)'])
+  for (const name of supportedOperators) t.same(unsupportedOperators(`%${name}%`), [])
+  t.equal(new ValueTemplate('%DYNAMIC_METADATA(a:b)%').render(factsOf({})), '')
+})
+
+t.test('times are written as strftime would, in UTC', async (t) => {
+  const ms = Date.UTC(2026, 1, 3, 4, 5, 6, 7)
+  const cases: ReadonlyArray<readonly [format: string, text: string]> = [
+    ['%FT%TZ', '2026-02-03T04:05:06Z'],
+    ['%s.%3f %6f %f', `${ms / 1000 - 0.007}.007 007000 007000000`],
+    ['%a %A %b %B %e %y %z %Z %%', 'Tue Tuesday Feb February  3 26 +0000 UTC %'],
+    ['%Q', '%Q'],
+  ]
+  for (const [format, text] of cases) t.equal(compileTimeFormat(format)(ms), text, format)
+})
