@@ -120,6 +120,7 @@ async function isHealthy(name: string): Promise<boolean> {
     if (podman('healthcheck', 'run', name).status === 0) return true
     if (podman('inspect', '--format', '{{.State.Running}}', name).stdout.trim() !== 'true') break
   }
-  console.error(podman('logs', name))
+  const { stdout, stderr } = podman('logs', name)
+  console.error(stdout + stderr)
   return false
 }

@@ -9,6 +9,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** The oldest Node the package promises to run on: the newest of its line when this was written. */
 const oldNode = '24.21.0'
+const nodePackage = `node-${process.platform}-${process.arch}`
 
 const place = mkdtempSync(join(tmpdir(), 'outrider-package-'))
 t.teardown(() => rmSync(place, { recursive: true, force: true }))
@@ -67,12 +68,15 @@ t.test('the package', async (t) => {
   const installed = run('npm', [...install, '--ignore-scripts', `./${filename}`])
   t.equal(installed.status, 0, 'it installs without a script')
   if (installed.status !== 0) return console.error(installed.stderr)
-  const old = run('npm', [...install, '--prefix', 'old', nodePackage()])
+  const old = run('npm', [...install, '--prefix', 'old', `${nodePackage}@${oldNode}`])
   t.equal(old.status, 0, `Node ${oldNode} is there to try it on`)
 
   for (const [name, more] of [
     ['the packaged Node', {}],
-    [`Node ${oldNode}`, { OUTRIDER_NODE: join(place, 'old/node_modules', nodeFolder, 'bin/node') }],
+    [
+      `Node ${oldNode}`,
+      { OUTRIDER_NODE: join(place, 'old/node_modules', nodePackage, 'bin/node') },
+    ],
   ] as const)
     smoke(t, name, more)
 })
@@ -81,11 +85,6 @@ interface Packed {
   readonly filename: string
   readonly files: readonly { readonly path: string }[]
   readonly size: number
-}
-
-const nodeFolder = `node-${process.platform}-${process.arch}`
-function nodePackage(): string {
-  return `${nodeFolder}@${oldNode}`
 }
 
 function smoke(t: Tap, name: string, more: NodeJS.ProcessEnv): void {
