@@ -53,11 +53,11 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
   private backoff: Timer | undefined = undefined
 
   constructor(stream: ServerStream, scope: HttpScope) {
-    const { local, remote, originalDestination } = stream.connection
+    const { local, remote } = stream.connection
     this.stream = stream
     this.scope = scope
-    this.originalDestination = originalDestination
-    const at = originalDestination ?? local
+    this.originalDestination = scope.destination(stream.head, stream.connection)
+    const at = stream.connection.originalDestination ?? local
     this.record = new ExchangeRecord(scope.direction, clock.wall(), clock.now, at, remote)
     stream.owner = this
   }

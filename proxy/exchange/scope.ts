@@ -4,6 +4,7 @@ import type { ProxyError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { RequestHead } from '../http/head.ts'
+import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import type { ForwardAction } from '../routing/route.ts'
 import type { RouteTable } from '../routing/route-table.ts'
@@ -33,6 +34,8 @@ export interface HttpScope {
   readonly version: string
   /** Callers are our own application or the mesh: they may be told which file decided. */
   readonly tellOrigin: boolean
+  /** Where the client dialed; in explicit mode what the request names. */
+  destination(head: RequestHead, connection: Connection): Address | undefined
   /** What happens to hosts no route knows: a cluster, or the refusal. */
   unknownHost(head: RequestHead, connection: Connection): Cluster | ProxyError
   /** The object that decided about unknown hosts. */

@@ -6,8 +6,8 @@ import { failureRow } from '../exchange/failure.ts'
 import type { HttpScope } from '../exchange/scope.ts'
 import type { ServerCodec, ServerCodecOwner, ServerStream } from '../http/codec.ts'
 import type { RequestHead } from '../http/head.ts'
-import { Http1ServerCodec } from '../http1/server-codec.ts'
 import type { Connection } from '../net/connection.ts'
+import { makeServerCodec } from '../protocol/codecs.ts'
 import { type Direction, ExchangeRecord } from '../telemetry/exchange-record.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
 
@@ -17,19 +17,21 @@ export interface HttpListener {
   readonly recorder: Recorder
   /** Open HTTP connections: what drain closes. */
   readonly codecs: Set<ServerCodec>
-  /** The routes in force now for this connection. */
-  scope(connection: Connection): HttpScope
+  /** The routes in force now for this request. */
+  scope(connection: Connection, head: RequestHead): HttpScope
+  /** Takes CONNECT requests where they are allowed (explicit mode); false: nothing was done. */
+  connect?(stream: ServerStream): boolean
 }
 
 export class HttpConnection implements ServerCodecOwner {
   private readonly listener: HttpListener
   private readonly connection: Connection
-  private readonly codec: Http1ServerCodec
+  private readonly codec: ReturnType<typeof makeServerCodec>
 
   constructor(listener: HttpListener, connection: Connection) {
     this.listener = listener
     this.connection = connection
-    this.codec = new Http1ServerCodec(connection, this)
+    this.codec = makeServerCodec(connection, this)
     listener.codecs.add(this.codec)
   }
 
@@ -39,7 +41,9 @@ export class HttpConnection implements ServerCodecOwner {
   }
 
   onStream(stream: ServerStream): void {
-    new Exchange(stream, this.listener.scope(this.connection)).start()
+    const { head } = stream
+    if (head.method === 'CONNECT' && this.listener.connect?.(stream) === true) return
+    new Exchange(stream, this.listener.scope(this.connection, head)).start()
   }
 
   onRefused(

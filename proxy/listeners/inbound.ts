@@ -15,9 +15,12 @@ import type { InboundPort } from './table.ts'
 export class Inbound implements DetectionOwner, HttpListener {
   readonly direction = 'inbound'
   private readonly around: Surroundings
+  /** False in explicit mode: what was dialed is the listener's own address. */
+  private readonly captured: boolean
 
-  constructor(around: Surroundings) {
+  constructor(around: Surroundings, captured: boolean) {
     this.around = around
+    this.captured = captured
   }
 
   get recorder() {
@@ -31,8 +34,8 @@ export class Inbound implements DetectionOwner, HttpListener {
   /** `connection` was just accepted; nothing was read from it. */
   accept(connection: Connection): void {
     this.recorder.downstreamOpened('inbound')
-    const destination = connection.originalDestination
-    if (destination === undefined || this.isLoop(connection, destination)) {
+    const destination = this.destinationOf(connection)
+    if (destination === undefined || (this.captured && this.isLoop(connection, destination))) {
       refuse(this.recorder, 'inbound', connection, { kind: 'loop', destination })
       return
     }
@@ -55,12 +58,16 @@ export class Inbound implements DetectionOwner, HttpListener {
 
   scope(connection: Connection): HttpScope {
     const { table } = this.around
-    const { port } = connection.originalDestination!
+    const { port } = this.destinationOf(connection)!
     return this.portOf(connection)?.http ?? table.undeclaredInbound(port)
   }
 
+  private destinationOf(connection: Connection): Address | undefined {
+    return this.captured ? connection.originalDestination : connection.local
+  }
+
   private portOf(connection: Connection): InboundPort | undefined {
-    return this.around.table.inbound(connection.originalDestination!.port)
+    return this.around.table.inbound(this.destinationOf(connection)!.port)
   }
 
   private sniff(connection: Connection): void {
@@ -70,7 +77,7 @@ export class Inbound implements DetectionOwner, HttpListener {
   }
 
   private forward(connection: Connection, port: InboundPort | undefined, verdict: Verdict): void {
-    const destination = connection.originalDestination!
+    const destination = this.destinationOf(connection)!
     const { services } = this.around
     const forward = new TcpForward(
       {

@@ -76,6 +76,7 @@ export class Table {
   private readonly listeners: ListenerIndex<OutboundListener>
   private readonly ports = new Map<number, InboundPort>()
   private readonly strangers = new Map<number, HttpScope>()
+  private byService: Map<string, OutboundListener> | undefined = undefined
   private known: ReadonlySet<string> | undefined = undefined
 
   constructor(snapshot: Snapshot, makers: ScopeMaker) {
@@ -96,6 +97,20 @@ export class Table {
   /** Explicit mode, where only the port is known at first. */
   outboundPort(port: number): OutboundListener | undefined {
     return this.listeners.anyAddress(port)
+  }
+
+  /** Explicit mode: the listener whose opaque bytes belong to the service of that host name. */
+  serviceListener(host: string, port: number): OutboundListener | undefined {
+    if (this.byService === undefined) {
+      this.byService = new Map()
+      for (const { addresses, service, port: on } of this.snapshot.outbound.listeners) {
+        if (service === '') continue
+        const [address = ''] = addresses[0]?.split('/') ?? []
+        const live = address === '' ? this.outboundPort(on) : this.listeners.find(address, on)
+        if (live !== undefined) this.byService.set(`${service}:${on}`, live)
+      }
+    }
+    return this.byService.get(`${host}:${port}`)
   }
 
   inbound(port: number): InboundPort | undefined {

@@ -1,0 +1,173 @@
+/**
+ * Without capture: clients name the service themselves, by Host, absolute target or CONNECT authority
+ * on the outbound port, or by a port that stands for one service (`--bind`).
+ */
+import type { WorkloadSpec } from '../../config/snapshot.ts'
+import type { ProxyError } from '../base/errors.ts'
+import type { HttpScope } from '../exchange/scope.ts'
+import { BodyKind } from '../http/body.ts'
+import type { ServerStream } from '../http/codec.ts'
+import { type RequestHead, ResponseHead } from '../http/head.ts'
+import type { Address } from '../net/address.ts'
+import type { Connection } from '../net/connection.ts'
+import { TcpForward } from '../tcp/forward.ts'
+import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { passthroughCluster } from './fixed-clusters.ts'
+import { HttpConnection, type HttpListener } from './http-connection.ts'
+import type { Surroundings } from './outbound.ts'
+import { refuse } from './refuse.ts'
+import { splitAuthority } from './scopes.ts'
+import { StreamConnection } from './stream-connection.ts'
+import type { OutboundListener, Table } from './table.ts'
+
+/** The service one port stands for. */
+export interface Bind {
+  readonly service: string
+  readonly port: number
+}
+
+export class Explicit implements HttpListener, DetectionOwner {
+  readonly direction = 'outbound'
+  private readonly around: Surroundings
+  private readonly bind: Bind | undefined
+
+  /** `bind` undefined: the outbound port itself. */
+  constructor(around: Surroundings, bind?: Bind) {
+    this.around = around
+    this.bind = bind
+  }
+
+  get recorder() {
+    return this.around.services.recorder
+  }
+
+  get codecs() {
+    return this.around.services.codecs
+  }
+
+  accept(connection: Connection): void {
+    this.recorder.downstreamOpened('outbound')
+    const { bind } = this
+    if (bind === undefined) {
+      new HttpConnection(this, connection).start(silent.bytes, false)
+      return
+    }
+    const { services, table } = this.around
+    const { protocolDetectionTimeoutMs } = table.snapshot.mesh
+    const listener = listenerOf(table, bind.service, bind.port)
+    if (listener !== undefined && listener.spec.http === undefined && !listener.tcp.needServerName)
+      this.forward(connection, bind, silent)
+    else new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs)
+  }
+
+  onSpoken(connection: Connection, verdict: Verdict): void {
+    this.recorder.protocolDetected('outbound', verdict.spoken)
+    if (verdict.spoken === 'http1')
+      new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
+    else this.forward(connection, this.bind!, verdict)
+  }
+
+  onGone(_connection: Connection, _error: ProxyError | undefined): void {
+    this.recorder.downstreamClosed('outbound')
+  }
+
+  /** A bound port stands for its service whatever Host the client sends. */
+  scope(_connection: Connection, head: RequestHead): HttpScope {
+    const { table } = this.around
+    if (this.bind !== undefined) {
+      const { service, port } = this.bind
+      head.setAuthority(`${service}:${port}`)
+    }
+    const { host, port = 80 } = splitAuthority(head.authority)
+    return listenerOf(table, host, port)?.http ?? table.strangerScope(port)
+  }
+
+  /** CONNECT: a tunnel to the service as opaque bytes (RFC 9110 9.3.6). */
+  connect(stream: ServerStream): boolean {
+    const { host, port } = splitAuthority(stream.head.authority || stream.head.target)
+    if (port === undefined) return false
+    this.recorder.downstreamOpened('outbound')
+    const tunnel = new StreamConnection(stream)
+    stream.owner = tunnel
+    this.forward(tunnel, { service: host, port }, silent)
+    tunnel.open(stream.reply(new ResponseHead(200, 'Connection established'), BodyKind.Tunnel))
+    return true
+  }
+
+  private forward(connection: Connection, to: Bind, verdict: Verdict): void {
+    const { clusters, services, table } = this.around
+    const destination: Address = { address: to.service, port: to.port }
+    const listener = listenerOf(table, to.service, to.port)
+    const tls = verdict.spoken === 'tls' ? verdict : undefined
+    const choice = listener?.tcp.choose(destination, tls, services.random)
+    const cluster =
+      (choice === undefined ? undefined : clusters.get(choice.cluster)) ??
+      this.byName(table, to) ??
+      this.stranger(table)
+    const { policy } = table.snapshot.outbound
+    if (cluster === undefined) {
+      const { origin } = policy
+      const { serverName } = verdict
+      refuse(this.recorder, 'outbound', connection, {
+        kind: 'stranger',
+        destination,
+        origin,
+        serverName,
+      })
+      return
+    }
+    const { bytes: already, ended, serverName } = verdict
+    const origin = choice?.origin ?? cluster.spec.origin
+    const routeName = choice?.routeName ?? ''
+    new TcpForward(
+      {
+        direction: 'outbound',
+        connection,
+        destination,
+        cluster,
+        origin,
+        routeName,
+        serverName,
+        already,
+        ended,
+      },
+      services,
+    ).start()
+  }
+
+  /** The service's own cluster, for opaque bytes to a port that is declared as HTTP. */
+  private byName(table: Table, to: Bind) {
+    for (const name of namesOf(table.snapshot.workload, table.snapshot.mesh.domain, to.service)) {
+      const cluster = this.around.clusters.get(`outbound|${to.port}||${name}`)
+      if (cluster !== undefined) return cluster
+    }
+    return undefined
+  }
+
+  private stranger(table: Table) {
+    const open = table.snapshot.outbound.policy.mode === 'ALLOW_ANY'
+    return open ? this.around.clusters.fixed(passthroughCluster) : undefined
+  }
+}
+
+/** The listener that serves `host` on `port`: the shared host table, else the service's own. */
+function listenerOf(table: Table, host: string, port: number): OutboundListener | undefined {
+  const shared = table.outboundPort(port)
+  if (shared?.http?.routes.host(host) !== undefined) return shared
+  for (const name of namesOf(table.snapshot.workload, table.snapshot.mesh.domain, host)) {
+    const own = table.serviceListener(name, port)
+    if (own !== undefined) return own
+  }
+  return undefined
+}
+
+/** What a host may mean, from the workload's namespace: itself, then with what Kubernetes' search path adds. */
+function namesOf(workload: WorkloadSpec, domain: string, host: string): string[] {
+  const lower = host.toLowerCase()
+  return [
+    lower,
+    `${lower}.${workload.namespace}.svc.${domain}`,
+    `${lower}.svc.${domain}`,
+    `${lower}.${domain}`,
+  ]
+}
