@@ -8,6 +8,13 @@ export class Headers {
   /** As received or set; index i belongs to values[i]. Read-only outside this class and the codecs. */
   readonly names: string[] = []
   readonly values: string[] = []
+  /**
+   * The lines of the first `wireFields` fields just as they came, ready to be sent on; for codecs. Any
+   * change of one of these fields forgets it, so it saves the making of lines only for heads passed on as
+   * they are, which is nearly all (700 ns of 900 for ten fields).
+   */
+  wire = ''
+  wireFields = 0
 
   get length(): number {
     return this.names.length
@@ -21,6 +28,12 @@ export class Headers {
     invariant(isFieldName(name), `${JSON.stringify(name)} cannot name a header field`)
     this.names.push(name)
     this.values.push(safeFieldValue(value))
+  }
+
+  /** Adds a field at the end that was checked while it was received; for codecs. */
+  received(name: string, value: string): void {
+    this.names.push(name)
+    this.values.push(value)
   }
 
   /** Index of the first field called `lower` (lower case) from `from` on, or -1. */
@@ -59,6 +72,7 @@ export class Headers {
       this.append(name, value)
       return
     }
+    if (at < this.wireFields) this.forgetWire()
     this.values[at] = safeFieldValue(value)
     this.removeFrom(lower, at + 1)
   }
@@ -68,9 +82,15 @@ export class Headers {
     return this.removeFrom(lower, 0)
   }
 
+  private forgetWire(): void {
+    this.wire = ''
+    this.wireFields = 0
+  }
+
   private removeFrom(lower: string, from: number): boolean {
     let found = false
     for (let i = this.indexOf(lower, from); i >= 0; i = this.indexOf(lower, i)) {
+      if (i < this.wireFields) this.forgetWire()
       this.names.splice(i, 1)
       this.values.splice(i, 1)
       found = true

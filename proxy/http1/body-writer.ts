@@ -26,10 +26,11 @@ export interface BodyWriterOwner {
   readonly connection: Connection
   /** The body was sent to its end. */
   onBodyWritten(writer: BodyWriter): void
-  /** The body will never be complete, says who wrote it: the peer must be told by cutting the connection. */
-  onBodyCut(writer: BodyWriter, error: ProxyError): void
-  /** Another length than declared was written, which the writer's side does not know yet. */
-  onBodyMismatch(writer: BodyWriter, error: ProxyError): void
+  /**
+   * The body will never be complete: the peer must be told by cutting the connection. `unexpected`:
+   * another length than declared was written, which the writer's side does not know yet.
+   */
+  onBodyCut(writer: BodyWriter, error: ProxyError, unexpected: boolean): void
 }
 
 /** Chunks up to this size are joined with their framing into one text. */
@@ -103,7 +104,7 @@ export class BodyWriter implements BodySink {
   fail(error: ProxyError): void {
     if (this.state === State.Done) return
     this.state = State.Done
-    this.owner.onBodyCut(this, error)
+    this.owner.onBodyCut(this, error, false)
   }
 
   /** The codec gave up: nothing more is sent or told. */
@@ -137,7 +138,7 @@ export class BodyWriter implements BodySink {
       detail: 'http1.body_length_mismatch',
       message: `The body has ${this.bytes} bytes, which is not the length that was declared.`,
     })
-    this.owner.onBodyMismatch(this, error)
+    this.owner.onBodyCut(this, error, true)
     return false
   }
 }

@@ -3,8 +3,7 @@
  * ends it. After anything doubtful (surplus bytes, an early or ill-framed reply) the connection is not
  * used again. Hot: bench/micro/http1-codec.bench.ts.
  */
-import { latin1 } from '../base/bytes.ts'
-import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { ProxyError } from '../base/errors.ts'
 import { invariant } from '../base/invariant.ts'
 import { BodyKind, type BodyLength } from '../http/body.ts'
 import type { ClientCodec, ClientCodecOwner, ReplyReceiver } from '../http/codec.ts'
@@ -16,6 +15,7 @@ import { Fault, incomplete, replyError } from './faults.ts'
 import { type ByteConsumer, Inlet } from './inlet.ts'
 import { clientDefaults, type Http1ClientOptions } from './options.ts'
 import { type HeadLimits, parsed, parseReplyHead } from './parse-head.ts'
+import { closedAwaitingReply, closedError, unsolicitedBytes } from './upstream-end.ts'
 import { Http1UpstreamStream, requestFraming, type UpstreamStreamCodec } from './upstream-stream.ts'
 import { requestText } from './write-head.ts'
 
@@ -90,7 +90,7 @@ export class Http1ClientCodec
   destroy(error?: ProxyError): void {
     if (this.phase === Phase.Closed) return
     if (this.stream === undefined) this.shut(error)
-    else this.fail(error ?? this.closedError('destroyed'))
+    else this.fail(error ?? closedError('destroyed', this.failure))
   }
 
   // ByteReceiver
@@ -145,7 +145,7 @@ export class Http1ClientCodec
           return at
         }
       } else if (this.phase === Phase.Idle) {
-        this.unsolicited(bytes, at, end)
+        this.shut(unsolicitedBytes(bytes, at, end))
         return end
       } else return end
       if (this.replyRead) this.finishReply(at < end)
@@ -245,13 +245,11 @@ export class Http1ClientCodec
   }
 
   /** Whoever sends the request knows why it broke off; the upstream learns it by a cut. */
-  onBodyCut(writer: BodyWriter, error: ProxyError): void {
+  onBodyCut(writer: BodyWriter, error: ProxyError, unexpected: boolean): void {
     const { stream } = this
-    if (stream?.sink === writer) this.cancelStream(stream, error)
-  }
-
-  onBodyMismatch(writer: BodyWriter, error: ProxyError): void {
-    if (this.stream?.sink === writer) this.fail(error)
+    if (stream?.sink !== writer) return
+    if (unexpected) this.fail(error)
+    else this.cancelStream(stream, error)
   }
 
   cancelStream(stream: Http1UpstreamStream, error: ProxyError): void {
@@ -282,7 +280,7 @@ export class Http1ClientCodec
         this.shut(this.failure)
         return
       case Phase.Head:
-        this.fail(this.closedError(this.closedWhere()))
+        this.fail(closedAwaitingReply(this.stream!, this.inlet.size, this.failure))
         return
       case Phase.Body:
       case Phase.Tunnel:
@@ -298,28 +296,14 @@ export class Http1ClientCodec
     if (!reader.open) {
       // A tunnel whose other half lives on, unless the connection is gone; a reply without body not yet taken.
       if (this.phase === Phase.Tunnel && this.connection.closing)
-        this.fail(this.closedError('closed_in_tunnel'))
+        this.fail(closedError('closed_in_tunnel', this.failure))
       return
     }
     if (this.failure === undefined && !reader.counted) {
       if (reader.wanted) reader.finishAtClose()
       return
     }
-    this.fail(this.closedError('closed_in_body'))
-  }
-
-  private closedWhere(): string {
-    if (this.inlet.size > 0) return 'closed_in_head'
-    return this.stream!.interimReplies > 0 ? 'closed_after_interim_reply' : 'closed_before_reply'
-  }
-
-  private closedError(detail: string): ProxyError {
-    const cause = this.failure
-    const message =
-      detail === 'closed_before_reply'
-        ? 'The upstream closed the connection before it replied.'
-        : 'The upstream closed the connection before its reply was complete.'
-    return new ProxyError(ErrorCode.UpstreamClosed, Side.Upstream, { detail, message, cause })
+    this.fail(closedError('closed_in_body', this.failure))
   }
 
   private fail(error: ProxyError): void {
@@ -332,13 +316,6 @@ export class Http1ClientCodec
       stream.replies.onFailure(error)
     }
     this.owner.onClosed(this, error)
-  }
-
-  /** Bytes while idle poison the connection; a 408 is a server's usual courtesy before it closes. */
-  private unsolicited(bytes: Buffer, start: number, end: number): void {
-    const begin = latin1(bytes, start, Math.min(end, start + 12))
-    const courtesy = begin.startsWith('HTTP/1.') && begin.endsWith(' 408')
-    this.shut(courtesy ? undefined : replyError(Fault.Unsolicited))
   }
 
   private shut(error: ProxyError | undefined): void {

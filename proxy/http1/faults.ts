@@ -49,6 +49,7 @@ export const Fault = {
   SwitchUnasked: -39,
   TooManyInterim: -40,
   Unsolicited: -41,
+  ReplyStalled: -42,
 } as const
 export type Fault = (typeof Fault)[keyof typeof Fault]
 
@@ -247,6 +248,11 @@ const rows: Record<Fault, Row> = {
     BadRequest,
     'http1.too_many_interim_replies',
     'There are too many 1xx replies before the final one.',
+  ],
+  [Fault.ReplyStalled]: [
+    ErrorCode.StreamIdle,
+    'stream_idle_timeout',
+    'The client stopped reading its reply.',
   ],
   [Fault.Unsolicited]: [
     BadRequest,

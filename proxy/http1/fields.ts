@@ -19,8 +19,17 @@ export const Field = {
 } as const
 export type Field = (typeof Field)[keyof typeof Field]
 
+/** Bit n: a known field has a name of n letters. */
+const knownLengths = 0b11_0100_0100_1101_0100
+
 /** Which field the name `bytes[start, end)` is. */
 export function fieldOf(bytes: Uint8Array, start: number, end: number): Field {
+  const length = end - start
+  if (length > 17 || ((knownLengths >> length) & 1) === 0) return Field.Other
+  return knownField(bytes, start, end)
+}
+
+function knownField(bytes: Uint8Array, start: number, end: number): Field {
   const first = bytes[start]! | 32
   switch (end - start) {
     case 2:

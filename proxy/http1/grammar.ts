@@ -49,6 +49,11 @@ function makeHexTable(): Uint8Array {
   return table
 }
 
+/** Non-zero for bytes of one class: hot loops save the mask. */
+export const tokenByte = byteClass.map((bits) => bits & ByteClass.Token)
+export const valueByte = byteClass.map((bits) => bits & ByteClass.Value)
+export const targetByte = byteClass.map((bits) => bits & ByteClass.Target)
+
 /** True when every character of `text` has the class; false for the empty text. */
 export function consistsOf(text: string, bit: number): boolean {
   for (let i = 0; i < text.length; i++) {

@@ -53,6 +53,9 @@ let hostAt = -1
 let upgrade = ''
 let expects = false
 let fault: Fault | 0 = 0
+/** Lines to be passed on as they are: those taken so far, and where the run going on began; -1: not as they are. */
+let wire = ''
+let runStart = -1
 
 /** The request asked for: what decides how a reply is framed. */
 export interface Asked {
@@ -94,6 +97,7 @@ function buildRequest(bytes: Buffer, end: number): void {
     headers,
   )
   for (let i = 0; i < fields; i++) takeRequestField(bytes, i, headers)
+  keepWire(headers, fields)
   parsed.request = head
   parsed.persistent = persists(version)
   if (connection.count >= connectionOptionLimit) fault = Fault.ConnectionList
@@ -116,6 +120,8 @@ function beginFields(bytes: Buffer, end: number): void {
   upgrade = ''
   expects = false
   fault = 0
+  wire = ''
+  runStart = line.plain ? marks[0]! : -1
   parsed.idleMs = -1
 }
 
@@ -144,18 +150,50 @@ function takeRequestField(bytes: Buffer, i: number, headers: Headers): void {
       break
     case Field.Te:
       if (end - start > 255) fault = Fault.TeTooLong
-      if (acceptsTrailers(text.substring(start - base, end - base)))
-        headers.append(text.substring(nameStart - base, nameEnd - base), 'trailers')
+      takeTe(i, headers)
       return
     case Field.Upgrade:
       upgrade += `${text.substring(start - base, end - base)},`
+      endRun(i)
       return
     default:
       takeHopField(field, bytes, start, end)
+      endRun(i)
       return
   }
-  headers.names.push(text.substring(nameStart - base, nameEnd - base))
-  headers.values.push(text.substring(start - base, end - base))
+  headers.received(
+    text.substring(nameStart - base, nameEnd - base),
+    text.substring(start - base, end - base),
+  )
+}
+
+/** RFC 9110 10.1.4: of TE only `trailers` may go on. */
+function takeTe(i: number, headers: Headers): void {
+  const m = i * 4
+  const value = text.substring(marks[m + 2]! - base, marks[m + 3]! - base)
+  if (value === 'trailers') {
+    headers.received(text.substring(marks[m]! - base, marks[m + 1]! - base), value)
+    return
+  }
+  if (acceptsTrailers(value)) {
+    // The line changes, so the wire text cannot stand for it.
+    runStart = -1
+    headers.received('te', 'trailers')
+  } else endRun(i)
+}
+
+/** Field i does not go on: the lines before it do, if they may. */
+function endRun(i: number): void {
+  if (runStart < 0) return
+  wire += text.substring(runStart - base, marks[i * 4]! - base)
+  runStart = marks[i * 4 + 4]!
+}
+
+/** Remembers the lines taken, unless one of them is not plain or was changed. */
+function keepWire(headers: Headers, fields: number): void {
+  if (runStart < 0) return
+  headers.wire = wire + text.substring(runStart - base, marks[fields * 4]! - base)
+  headers.wireFields = headers.length
 }
 
 /** Fields that never go on. */
@@ -196,7 +234,7 @@ function setAuthority(head: RequestHead): void {
   if (fault !== 0) return
   if (targetFault !== 0) fault = targetFault
   else if (head.authority === '') head.authority = hosts === 0 ? '' : head.headers.values[hostAt]!
-  else if (hosts === 1) head.headers.values[hostAt] = head.authority
+  else if (hosts === 1) head.headers.set('host', head.authority)
 }
 
 /** Reads the reply head at `start`; returns as parseRequestHead does. */
@@ -224,7 +262,9 @@ function buildReply(bytes: Buffer, end: number, asked: Asked): void {
     reasonEnd - reasonStart === 2 ? 'OK' : text.substring(reasonStart - base, reasonEnd - base)
   parsed.reply = new ResponseHead(status, reason, version, headers)
   const bodiless = status === 304 || asked.method === 'HEAD'
+  if (bodiless) runStart = -1
   for (let i = 0; i < fields; i++) takeReplyField(bytes, i, headers, bodiless)
+  keepWire(headers, fields)
   if (connection.nominated !== undefined) removeNominated(headers, connection.nominated)
   const length = framing.replyLength(asked.method, status, version, asked.upgrading)
   if (length < BodyKind.Tunnel) fault = length as Fault
@@ -244,23 +284,29 @@ function takeReplyField(bytes: Buffer, i: number, headers: Headers, bodiless: bo
   switch (field) {
     case Field.ContentLength:
       framing.addLength(bytes, start, end)
-      if (!bodiless) return
-      break
+      if (bodiless) break
+      endRun(i)
+      return
     case Field.KeepAlive:
       parsed.idleMs = keepAliveTimeoutMs(text.substring(start - base, end - base))
+      endRun(i)
       return
     case Field.TransferEncoding:
     case Field.Connection:
       takeHopField(field, bytes, start, end)
+      endRun(i)
       return
     case Field.Upgrade:
     case Field.ProxyConnection:
+      endRun(i)
       return
     default:
       break
   }
-  headers.names.push(text.substring(nameStart - base, nameEnd - base))
-  headers.values.push(text.substring(start - base, end - base))
+  headers.received(
+    text.substring(nameStart - base, nameEnd - base),
+    text.substring(start - base, end - base),
+  )
 }
 
 /** Reads a trailer section; `parsed.trailers` is undefined when none of it may go on. */

@@ -1,5 +1,5 @@
 /** The codec's own answer to bytes that never became a request: plain, final, and saying what is wrong. */
-import { ErrorCode, type ProxyError } from '../base/errors.ts'
+import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { reasonPhrase } from '../http/reason-phrases.ts'
 
 /** The status for a request refused with `error`. */
@@ -36,4 +36,12 @@ export function refusalText(error: ProxyError, headOnly: boolean): string {
     `content-type: text/plain\r\ncontent-length: ${body.length}\r\n` +
     `x-outrider-reason: ${error.detail}\r\nconnection: close\r\n\r\n`
   return headOnly ? head : head + body
+}
+
+/** The failure of a request whose client went away. */
+export function clientGone(cause: ProxyError | undefined): ProxyError {
+  return new ProxyError(ErrorCode.DownstreamClosed, Side.Downstream, {
+    message: 'The client closed the connection before its reply was complete.',
+    cause,
+  })
 }

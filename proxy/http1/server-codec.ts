@@ -3,24 +3,22 @@
  * in the connection. What is not a proper request is answered here and the connection closed so that
  * the client can read why. Hot: bench/micro/http1-codec.bench.ts.
  */
-import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
-import { invariant } from '../base/invariant.ts'
-import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
-import { BodyKind, type BodyLength, type BodySink } from '../http/body.ts'
+import type { ProxyError } from '../base/errors.ts'
+import type { BodyLength } from '../http/body.ts'
 import type { ServerCodec, ServerCodecOwner } from '../http/codec.ts'
-import type { RequestHead, ResponseHead } from '../http/head.ts'
+import type { RequestHead } from '../http/head.ts'
 import type { ByteReceiver, Connection } from '../net/connection.ts'
-import { BodyReader, type BodyReaderOwner } from './body-reader.ts'
-import { BodyFrame, BodyWriter, type BodyWriterOwner } from './body-writer.ts'
+import { BodyReader } from './body-reader.ts'
+import { BodyFrame, type BodyWriter } from './body-writer.ts'
 import { Fault, incomplete, requestError } from './faults.ts'
-import { cr, lf } from './grammar.ts'
 import { type ByteConsumer, Inlet } from './inlet.ts'
 import { type Http1ServerOptions, serverDefaults } from './options.ts'
-import { type HeadLimits, parsed, parseRequestHead } from './parse-head.ts'
-import { refusalStatus, refusalText } from './refusal.ts'
-import { keepsLength, replyFrame, replyFraming } from './reply-frame.ts'
+import { type HeadLimits, parsed } from './parse-head.ts'
+import { clientGone } from './refusal.ts'
+import { RequestIntake } from './request-intake.ts'
+import { ServerExit } from './server-exit.ts'
 import { Http1ServerStream, type StreamCodec } from './server-stream.ts'
-import { replyText } from './write-head.ts'
+import { ServerWatch, type ServerWatchOwner } from './server-watch.ts'
 
 const Phase = {
   /** Between requests, or inside a head. */
@@ -37,24 +35,17 @@ const Phase = {
 type Phase = (typeof Phase)[keyof typeof Phase]
 
 export class Http1ServerCodec
-  implements
-    ServerCodec,
-    ByteReceiver,
-    ByteConsumer,
-    BodyReaderOwner,
-    BodyWriterOwner,
-    StreamCodec,
-    DeadlineOwner
+  implements ServerCodec, ByteReceiver, ByteConsumer, StreamCodec, ServerWatchOwner
 {
   readonly connection: Connection
   readonly limits: HeadLimits
   starved = false
   private readonly owner: ServerCodecOwner
-  private readonly options: Http1ServerOptions
+  private readonly scheme: string
   private readonly inlet: Inlet
-  private readonly timer: Timer
-  /** When the phase has taken too long, on the clock; Infinity: never. The timer may fire earlier. */
-  private deadline = Number.POSITIVE_INFINITY
+  private readonly watch: ServerWatch
+  private readonly intake: RequestIntake
+  private readonly exit: ServerExit
   private phase: Phase = Phase.Head
   private stream: Http1ServerStream | undefined = undefined
   /** The owner is being told of the stream: its end must wait. */
@@ -64,11 +55,6 @@ export class Http1ServerCodec
   private draining = false
   /** The client sent FIN. */
   private ended = false
-  private headBegun = false
-  private emptyLineSkipped = false
-  /** Bytes with the kernel when the reply was last seen to stall, or queued when lingering. */
-  private progress = -1
-  private stalledSince = 0
 
   constructor(
     connection: Connection,
@@ -77,15 +63,17 @@ export class Http1ServerCodec
   ) {
     this.connection = connection
     this.owner = owner
-    this.options = options
+    this.scheme = options.scheme
     this.limits = options.limits
     this.inlet = new Inlet(connection, this, options.limits.headBytes)
-    this.timer = new Timer(this)
+    this.watch = new ServerWatch(this, options)
+    this.intake = new RequestIntake(options.limits)
+    this.exit = new ServerExit(connection, this.inlet, this.watch)
   }
 
   /** Takes the connection over; `already`: read by a former receiver; `ended`: which also saw the FIN. */
   start(already?: Buffer, ended = false): void {
-    this.due(this.options.idleTimeoutMs)
+    this.watch.awaitRequest()
     this.connection.receiveWith(this, already)
     if (ended) this.onEnd()
   }
@@ -98,8 +86,6 @@ export class Http1ServerCodec
     this.draining = true
     if (this.phase === Phase.Head && this.inlet.size === 0) this.closeGracefully()
   }
-
-  // ByteReceiver
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     this.inlet.receive(buffer, start, end)
@@ -120,14 +106,11 @@ export class Http1ServerCodec
     const unfinished = phase === Phase.Head && this.inlet.size > 0
     this.phase = Phase.Closed
     this.inlet.close()
-    this.deadline = Number.POSITIVE_INFINITY
-    this.options.wheel.cancel(this.timer)
-    if (stream !== undefined) this.abort(stream, disconnect(error))
-    else if (unfinished) this.owner.onRefused(this, disconnect(error), 0, undefined)
+    this.watch.stop()
+    if (stream !== undefined) this.abort(stream, clientGone(error))
+    else if (unfinished) this.owner.onRefused(this, clientGone(error), 0, undefined)
     this.owner.onClosed(this)
   }
-
-  // ByteConsumer
 
   consume(bytes: Buffer, start: number, end: number): number {
     this.starved = false
@@ -144,7 +127,7 @@ export class Http1ServerCodec
       } else if (phase === Phase.Body || phase === Phase.Tunnel) {
         const { body } = this.stream!
         if (!body.wanted || body.holding) return at
-        if (phase === Phase.Body) this.due(this.options.stallTimeoutMs)
+        if (phase === Phase.Body) this.watch.awaitBody()
         at = body.feed(bytes, at, end)
         if (body.starved) {
           this.starved = true
@@ -156,51 +139,37 @@ export class Http1ServerCodec
   }
 
   private readHead(bytes: Buffer, start: number, end: number): number {
-    if (bytes[start] === cr && !this.emptyLineSkipped) {
-      // RFC 9112 2.2: one empty line before a request is let pass.
-      if (end - start === 1) return this.headUnfinished()
-      if (bytes[start + 1] === lf) {
-        this.emptyLineSkipped = true
-        return start + 2
-      }
+    const { intake } = this
+    const unbegun = !intake.begun
+    const at = intake.read(bytes, start, end)
+    if (at === incomplete) {
+      if (unbegun) this.watch.awaitHead()
+      return incomplete
     }
-    const at = parseRequestHead(bytes, start, end, this.limits)
-    if (at === incomplete) return this.headUnfinished()
-    this.headBegun = false
-    this.emptyLineSkipped = false
     if (at < 0) {
       this.refuse(requestError(at as Fault), parsed.request)
       return end
     }
-    this.begin(parsed.request!, parsed.length)
+    if (parsed.request !== undefined) this.begin(parsed.request, parsed.length)
     return at
   }
 
-  private headUnfinished(): number {
-    if (!this.headBegun) {
-      this.headBegun = true
-      this.due(this.options.headTimeoutMs)
-    }
-    return incomplete
-  }
-
   private begin(head: RequestHead, length: BodyLength): void {
-    head.scheme = this.options.scheme
+    head.scheme = this.scheme
     this.persistent = parsed.persistent
     this.replySent = false
     const body = new BodyReader(this, length, false)
     const stream = new Http1ServerStream(this, head, body)
     this.stream = stream
     this.phase = length === 0 ? Phase.Reply : Phase.Body
-    this.due(this.options.stallTimeoutMs)
+    if (length === 0) this.watch.awaitReply()
+    else this.watch.awaitBody()
     this.announcing = true
     this.owner.onStream(stream)
     if (length === 0 && this.stream === stream) stream.owner?.onRequestEnd()
     this.announcing = false
     if (this.replySent && this.stream === stream) this.finishReply()
   }
-
-  // BodyReaderOwner
 
   pump(): void {
     this.inlet.pump()
@@ -216,7 +185,7 @@ export class Http1ServerCodec
     }
     if (this.phase !== Phase.Body) return
     this.phase = Phase.Reply
-    this.due(this.options.stallTimeoutMs)
+    this.watch.awaitReply()
     stream.owner?.onRequestEnd()
   }
 
@@ -230,48 +199,31 @@ export class Http1ServerCodec
     else this.pump()
   }
 
-  // StreamCodec
-
-  sendInterim(stream: Http1ServerStream, head: ResponseHead): void {
-    if (stream !== this.stream || stream.replied || stream.head.version === 10) return
-    this.connection.writeText(replyText(head, '', false))
+  isOpen(stream: Http1ServerStream): boolean {
+    return stream === this.stream
   }
 
-  startReply(stream: Http1ServerStream, head: ResponseHead, length: BodyLength): BodySink {
-    invariant(!stream.replied, 'a stream is replied to once')
-    const { head: asked } = stream
-    const { status } = head
-    const frame = replyFrame(asked, status, length)
-    const writer = new BodyWriter(this, frame, length)
-    if (stream !== this.stream) {
-      writer.abandon()
-      return writer
-    }
-    stream.status = status
-    stream.writer = writer
-    const switching = asked.upgrade !== '' || asked.method === 'CONNECT'
+  persistsAfter(stream: Http1ServerStream, frame: BodyFrame): boolean {
+    // An early reply leaves a request body behind, a refused switch perhaps bytes of another protocol.
+    const switching = stream.head.upgrade !== '' || stream.head.method === 'CONNECT'
     if (this.draining || this.phase === Phase.Body || switching || frame === BodyFrame.Close)
       this.persistent = false
-    const framing = replyFraming(asked, head, frame, length, !this.persistent)
-    writer.start(replyText(head, framing, keepsLength(asked, status)))
-    if (length === BodyKind.Tunnel) this.openTunnel(stream)
-    return writer
+    return this.persistent
+  }
+
+  onTunnel(stream: Http1ServerStream): void {
+    this.phase = Phase.Tunnel
+    this.watch.awaitNothing()
+    stream.body.becomeTunnel()
   }
 
   resetStream(stream: Http1ServerStream, error: ProxyError): void {
     if (stream !== this.stream) return
     this.stream = undefined
     stream.writer?.abandon()
-    this.cut(stream, error)
+    this.phase = Phase.Linger
+    this.exit.cutting(stream.writer?.frame, error)
   }
-
-  private openTunnel(stream: Http1ServerStream): void {
-    this.phase = Phase.Tunnel
-    this.deadline = Number.POSITIVE_INFINITY
-    stream.body.becomeTunnel()
-  }
-
-  // BodyWriterOwner
 
   onBodyWritten(writer: BodyWriter): void {
     if (this.stream?.writer !== writer) return
@@ -284,19 +236,11 @@ export class Http1ServerCodec
     this.finishReply()
   }
 
-  onBodyCut(writer: BodyWriter, error: ProxyError): void {
+  onBodyCut(writer: BodyWriter, error: ProxyError, unexpected: boolean): void {
     const { stream } = this
     if (stream?.writer !== writer) return
-    this.stream = undefined
-    this.cut(stream, error)
-  }
-
-  onBodyMismatch(writer: BodyWriter, error: ProxyError): void {
-    const { stream } = this
-    if (stream?.writer !== writer) return
-    this.stream = undefined
-    this.cut(stream, error)
-    stream.owner?.onAbort(error)
+    this.resetStream(stream, error)
+    if (unexpected) stream.owner?.onAbort(error)
   }
 
   /** The reply is complete; once the kernel has it, the stream is. */
@@ -307,11 +251,10 @@ export class Http1ServerCodec
     this.stream = undefined
     this.replySent = false
     if (early || !this.persistent || this.draining) {
-      if (early) stream.body.discard()
       this.closeGracefully()
     } else {
       this.phase = Phase.Head
-      this.due(this.options.idleTimeoutMs)
+      this.watch.awaitRequest()
     }
     stream.owner?.onReplyEnd()
     if (this.phase === Phase.Head) this.pump()
@@ -325,14 +268,12 @@ export class Http1ServerCodec
     stream.owner?.onReplyEnd()
   }
 
-  // Ends
-
   /** The client sent FIN: whether that is right depends on where we are, once all it sent is used. */
   private checkEnd(): void {
     if (!this.ended) return
     switch (this.phase) {
       case Phase.Head:
-        if (this.inlet.size > 0 && this.headBegun)
+        if (this.inlet.size > 0 && this.intake.begun)
           this.refuse(requestError(Fault.HeadIncomplete), undefined)
         else if (this.inlet.size === 0) this.closeGracefully()
         return
@@ -341,7 +282,7 @@ export class Http1ServerCodec
         const { body } = this.stream!
         if (body.holding || (this.inlet.size > 0 && !this.starved)) return
         if (this.phase === Phase.Tunnel && !body.wanted) return
-        if (!body.finishAtClose()) this.disconnected()
+        if (!body.finishAtClose()) this.drop(clientGone(undefined))
         return
       }
       default:
@@ -349,25 +290,19 @@ export class Http1ServerCodec
     }
   }
 
-  private disconnected(): void {
-    const stream = this.stream!
-    const error = disconnect(undefined)
-    this.phase = Phase.Linger
-    this.inlet.close()
-    this.connection.destroy(error)
-    this.abort(stream, error)
-  }
-
   /** The request went wrong behind its head: answered if nothing was, else cut. */
   private breakOff(error: ProxyError): void {
     const stream = this.stream!
-    const answer = !stream.replied
-    if (answer) {
-      stream.status = refusalStatus(error)
-      this.connection.writeText(refusalText(error, stream.head.method === 'HEAD'))
-      this.closeGracefully()
-    } else this.cut(stream, error)
+    this.phase = Phase.Linger
+    if (stream.replied) this.exit.cutting(stream.writer?.frame, error)
+    else stream.status = this.exit.refusing(error, stream.head.method)
     this.abort(stream, error)
+  }
+
+  private drop(error: ProxyError): void {
+    this.phase = Phase.Linger
+    this.exit.atOnce(error)
+    this.abort(this.stream!, error)
   }
 
   private abort(stream: Http1ServerStream, error: ProxyError): void {
@@ -377,106 +312,34 @@ export class Http1ServerCodec
     stream.owner?.onAbort(error)
   }
 
-  /** Ends the connection so that an unfinished reply cannot be taken for a finished one. */
-  private cut(stream: Http1ServerStream, error: ProxyError): void {
-    stream.body.discard()
-    const frame = stream.writer?.frame
-    if (frame === BodyFrame.Close || frame === BodyFrame.Tunnel) {
-      this.phase = Phase.Linger
-      this.inlet.close()
-      this.connection.reset(error)
-    } else this.closeGracefully()
-  }
-
   private refuse(error: ProxyError, head: RequestHead | undefined): void {
-    this.connection.writeText(refusalText(error, head?.method === 'HEAD'))
-    this.closeGracefully()
-    this.owner.onRefused(this, error, refusalStatus(error), head)
+    this.phase = Phase.Linger
+    const status = this.exit.refusing(error, head?.method)
+    this.owner.onRefused(this, error, status, head)
   }
 
   private closeGracefully(): void {
     if (this.phase >= Phase.Linger) return
     this.phase = Phase.Linger
-    this.inlet.close()
-    this.connection.end()
-    this.progress = -1
-    this.due(this.options.lingerMs)
+    this.exit.gracefully()
   }
 
-  // Deadlines
-
-  /** The phase may take `ms` from now. Later deadlines cost nothing: the timer finds out when it fires. */
-  private due(ms: number): void {
-    const { clock, wheel } = this.options
-    const at = clock.now + ms
-    this.deadline = at
-    if (!this.timer.armed || this.timer.deadline > at) wheel.arm(this.timer, ms)
+  onIdleTimeout(): void {
+    this.closeGracefully()
   }
 
-  onDeadline(): void {
-    const { clock, wheel } = this.options
-    if (this.deadline === Number.POSITIVE_INFINITY) return
-    const left = this.deadline - clock.now
-    if (left > 0) wheel.arm(this.timer, left)
-    else this.expire()
+  onHeadTimeout(): void {
+    this.refuse(requestError(Fault.HeadTimeout), undefined)
   }
 
-  private expire(): void {
-    switch (this.phase) {
-      case Phase.Head:
-        if (this.headBegun) this.refuse(requestError(Fault.HeadTimeout), undefined)
-        else this.closeGracefully()
-        return
-      case Phase.Body: {
-        const { body } = this.stream!
-        if (body.wanted && !body.holding) this.breakOff(requestError(Fault.BodyTimeout))
-        else this.due(this.options.stallTimeoutMs)
-        return
-      }
-      case Phase.Reply:
-        this.expireReply()
-        return
-      case Phase.Linger:
-        this.expireLinger()
-        return
-      default:
-        return
-    }
+  /** A body that stalls because nobody takes it is not the client's fault. */
+  onBodyTimeout(): void {
+    const { body } = this.stream!
+    if (body.wanted && !body.holding) this.breakOff(requestError(Fault.BodyTimeout))
+    else this.watch.awaitBody()
   }
 
-  /** A client that reads nothing of its reply loses it; waiting for the upstream is not our affair. */
-  private expireReply(): void {
-    const { connection } = this
-    const stream = this.stream!
-    const flushed = connection.bytesWritten - connection.queuedBytes
-    if (stream.writer?.waiting === true && flushed === this.progress) {
-      const error = requestError(Fault.BodyTimeout)
-      connection.destroy(error)
-      this.phase = Phase.Linger
-      this.abort(stream, error)
-      return
-    }
-    this.progress = flushed
-    this.due(this.options.stallTimeoutMs)
+  onReplyStalled(): void {
+    this.drop(requestError(Fault.ReplyStalled))
   }
-
-  /** The queue goes first: a slow reader is given time as long as it reads. */
-  private expireLinger(): void {
-    const { connection } = this
-    const { clock, lingerMs, stallTimeoutMs } = this.options
-    const queued = connection.queuedBytes
-    if (queued !== this.progress) {
-      this.progress = queued
-      this.stalledSince = clock.now
-    }
-    if (queued > 0 && clock.now - this.stalledSince < stallTimeoutMs) this.due(lingerMs)
-    else connection.destroy()
-  }
-}
-
-function disconnect(cause: ProxyError | undefined): ProxyError {
-  return new ProxyError(ErrorCode.DownstreamClosed, Side.Downstream, {
-    message: 'The client closed the connection before its reply was complete.',
-    cause,
-  })
 }

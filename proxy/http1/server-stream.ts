@@ -1,17 +1,24 @@
 /** One request and its reply on an HTTP/1 connection, as the exchange sees them; the codec does the work. */
 import type { ProxyError } from '../base/errors.ts'
+import { invariant } from '../base/invariant.ts'
 import type { BodyLength, BodySink } from '../http/body.ts'
 import type { ServerStream, StreamOwner } from '../http/codec.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import type { Connection } from '../net/connection.ts'
-import type { BodyReader } from './body-reader.ts'
-import type { BodyWriter } from './body-writer.ts'
+import type { BodyReader, BodyReaderOwner } from './body-reader.ts'
+import { BodyFrame, BodyWriter, type BodyWriterOwner } from './body-writer.ts'
+import { keepsLength, replyFrame, replyFraming } from './reply-frame.ts'
+import { replyText } from './write-head.ts'
 
 /** What a stream asks of its codec. */
-export interface StreamCodec {
+export interface StreamCodec extends BodyReaderOwner, BodyWriterOwner {
   readonly connection: Connection
-  sendInterim(stream: Http1ServerStream, head: ResponseHead): void
-  startReply(stream: Http1ServerStream, head: ResponseHead, length: BodyLength): BodySink
+  /** False once the stream ended: nothing of it may be sent. */
+  isOpen(stream: Http1ServerStream): boolean
+  /** Asked once, when the reply head is made: the connection lives on after this reply. */
+  persistsAfter(stream: Http1ServerStream, frame: BodyFrame): boolean
+  /** The reply head of a switch was sent. */
+  onTunnel(stream: Http1ServerStream): void
   resetStream(stream: Http1ServerStream, error: ProxyError): void
 }
 
@@ -40,11 +47,28 @@ export class Http1ServerStream implements ServerStream {
   }
 
   inform(head: ResponseHead): void {
-    this.codec.sendInterim(this, head)
+    // RFC 9110 15.2: no 1xx to an HTTP/1.0 client.
+    if (this.head.version === 10 || this.replied || !this.codec.isOpen(this)) return
+    this.connection.writeText(replyText(head, '', false))
   }
 
   reply(head: ResponseHead, length: BodyLength): BodySink {
-    return this.codec.startReply(this, head, length)
+    invariant(!this.replied, 'a stream is replied to once')
+    const { codec } = this
+    const { status } = head
+    const frame = replyFrame(this.head, status, length)
+    const writer = new BodyWriter(codec, frame, length)
+    if (!codec.isOpen(this)) {
+      writer.abandon()
+      return writer
+    }
+    this.status = status
+    this.writer = writer
+    const closing = !codec.persistsAfter(this, frame)
+    const framing = replyFraming(this.head, head, frame, length, closing)
+    writer.start(replyText(head, framing, keepsLength(this.head, status)))
+    if (frame === BodyFrame.Tunnel) codec.onTunnel(this)
+    return writer
   }
 
   reset(error: ProxyError): void {

@@ -11,18 +11,11 @@ import { ByteClass, byteClass } from './grammar.ts'
 
 /** The head of a request; `framing` is its Connection and length fields, complete lines. */
 export function requestText(head: RequestHead, framing: string): string {
-  const { names, values } = head.headers
-  let text = `${head.method} ${safeTarget(head.target)} HTTP/1.1\r\n`
-  let hosted = false
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i]!
-    if (isFramingField(name, false)) continue
-    if (name.length === 4 && !hosted) hosted = name.toLowerCase() === 'host'
-    text += `${name}: ${values[i]!}\r\n`
-  }
+  const { headers } = head
+  const start = `${head.method} ${safeTarget(head.target)} HTTP/1.1\r\n`
   // RFC 9112 3.2: the Host field must be there, and be empty if nothing names an authority.
-  if (!hosted) text += `Host: ${safeFieldValue(head.authority)}\r\n`
-  return `${text}${framing}\r\n`
+  const host = headers.indexOf('host') < 0 ? `Host: ${safeFieldValue(head.authority)}\r\n` : ''
+  return `${start}${host}${fieldLines(headers, false)}${framing}\r\n`
 }
 
 /**
@@ -30,17 +23,22 @@ export function requestText(head: RequestHead, framing: string): string {
  * the head's own Content-Length stands (replies to HEAD, 304).
  */
 export function replyText(head: ResponseHead, framing: string, keepLength: boolean): string {
-  const { names, values } = head.headers
   const { status, reason } = head
-  let text =
+  const start =
     status === 200 && (reason === 'OK' || reason === '')
       ? 'HTTP/1.1 200 OK\r\n'
       : `HTTP/1.1 ${status} ${reason === '' ? reasonPhrase(status) : safeFieldValue(reason)}\r\n`
-  for (let i = 0; i < names.length; i++) {
+  return `${start}${fieldLines(head.headers, keepLength)}${framing}\r\n`
+}
+
+function fieldLines(headers: Headers, keepLength: boolean): string {
+  const { names, values, wireFields } = headers
+  let text = headers.wire
+  for (let i = wireFields; i < names.length; i++) {
     const name = names[i]!
     if (!isFramingField(name, keepLength)) text += `${name}: ${values[i]!}\r\n`
   }
-  return `${text}${framing}\r\n`
+  return text
 }
 
 /** The last chunk, the trailers that may stand there, and the empty line. */
