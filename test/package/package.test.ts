@@ -1,8 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, get, type IncomingMessage } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 
 const root = resolve(import.meta.dirname, '../..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -87,7 +90,7 @@ interface Packed {
   readonly size: number
 }
 
-function smoke(t: Tap, name: string, more: NodeJS.ProcessEnv): void {
+function smoke(t: Test, name: string, more: NodeJS.ProcessEnv): void {
   t.test(`the installed command works on ${name}`, async (t) => {
     const outrider = (...args: string[]) =>
       run(join(place, 'node_modules/.bin/outrider'), args, place, more)
@@ -110,6 +113,57 @@ function smoke(t: Tap, name: string, more: NodeJS.ProcessEnv): void {
     t.equal(explained.status, 0, 'explain answers')
     t.match(explained.stdout, /reviews/)
   })
+
+  t.test(`the installed proxy carries a request on ${name}`, (t) => carries(t, more))
 }
 
-type Tap = Pick<typeof t, 'test'>
+const endpoints = (port: number) => `---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: reviews-1, namespace: default, labels: { kubernetes.io/service-name: reviews } }
+addressType: IPv4
+endpoints: [{ addresses: [127.0.0.1] }]
+ports: [{ name: http, port: ${port} }]
+`
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: number): Promise<string[]> {
+  const servers = Array.from({ length: count }, () => createTcpServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
+  const ports = servers.map((server) => String((server.address() as AddressInfo).port))
+  for (const server of servers) server.close()
+  return ports
+}
+
+async function carries(t: Test, more: NodeJS.ProcessEnv): Promise<void> {
+  const application = createServer((_, reply) => reply.end('hello')).listen(0, '127.0.0.1')
+  await once(application, 'listening')
+  t.teardown(() => application.close())
+  const { port } = application.address() as AddressInfo
+  const folder = t.testdir({ 'a.yaml': good + endpoints(port) })
+  const [outbound, inbound, admin, health, metrics] = await freePorts(5)
+
+  const outrider = join(place, 'node_modules/.bin/outrider')
+  const proxy = spawn(
+    outrider,
+    [
+      ...['run', '--explicit', '--config', folder, '--namespace', 'default', '--workers', '1'],
+      ...['--labels', 'app=page', '--ip', '127.0.0.1', '--settle-time', '0s'],
+      ...['--outbound-port', outbound!, '--inbound-port', inbound!, '--admin-port', admin!],
+      ...['--health-port', health!, '--metrics-port', metrics!],
+    ],
+    { env: { ...env, ...more }, stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  t.teardown(() => proxy.kill('SIGTERM'))
+  const ready = run(outrider, ['wait', '--timeout', '30s', '--health-port', health!], place, more)
+  t.equal(ready.status, 0, 'it gets ready')
+
+  const request = get({ port: outbound, headers: { host: 'reviews:9080' }, agent: false })
+  const [reply] = (await once(request, 'response')) as [IncomingMessage]
+  t.equal(reply.statusCode, 200)
+  t.equal((await reply.setEncoding('utf8').toArray()).join(''), 'hello')
+
+  proxy.kill('SIGTERM')
+  const [code] = await once(proxy, 'exit')
+  t.equal(code, 0, 'it ends when told to')
+}
