@@ -1,0 +1,308 @@
+import t from 'tap'
+import { load } from '../../config/load.ts'
+
+/** `line severity code message` of everything said about these documents, in one file. */
+function said(...documents: readonly string[]): string[] {
+  const text = documents.join('---\n')
+  return load([{ path: 'f.yaml', text }]).problems.map(
+    ({ line, severity, code, message }) => `${line} ${severity} ${code} ${message}`,
+  )
+}
+
+function object(kind: string, name: string, body: string, more = ''): string {
+  const version = kind === 'Service' || kind === 'Pod' ? 'v1' : 'networking.istio.io/v1'
+  return `apiVersion: ${version}\nkind: ${kind}\nmetadata: {name: ${name}${more}}\n${body}\n`
+}
+const service = (name: string, ports = '[{name: http, port: 80}]', more = '') =>
+  object('Service', name, `spec: {selector: {app: ${name}}, ports: ${ports}}`, more)
+const route = (name: string, destination: string, more = '') =>
+  object(
+    'VirtualService',
+    name,
+    `spec:\n  hosts: [${name}.test]\n  http: [{route: [{destination: ${destination}}]}]`,
+    more,
+  )
+const pod = (name: string, labels: string) =>
+  object('Pod', name, 'spec: {}', `, labels: {${labels}}`)
+
+t.test('a host is found by its short, its full and its wildcard name', async (t) => {
+  const mesh = [
+    service('reviews'),
+    object(
+      'ServiceEntry',
+      'wild',
+      'spec: {hosts: ["*.eu.org"], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}',
+    ),
+  ]
+  for (const host of [
+    'reviews',
+    'reviews.default.svc.cluster.local',
+    'reviews.default.svc.other.domain',
+    'a.eu.org',
+  ])
+    t.same(said(route('a', `{host: ${host}}`), ...mesh), [], host)
+  t.match(said(route('a', '{host: nope}'), ...mesh), [
+    /^6 warning IST0101 .*no service "nope.default.svc.cluster.local"/,
+  ])
+  t.match(said(route('a', '{host: reviews}', ', namespace: other'), ...mesh), [
+    /^6 warning IST0101 .*"reviews.other.svc.cluster.local"/,
+  ])
+})
+
+t.test('a name with one dot is taken as it is, and the whole name is proposed', async (t) => {
+  const text = `${route('a', '{host: db.prod}')}---\n${service('db', '[{name: tcp, port: 80}]', ', namespace: prod')}`
+  const [problem] = load([{ path: 'f.yaml', text }]).problems
+  t.equal(problem?.hint, 'A name with a dot is taken as it is: write db.prod.svc.cluster.local.')
+})
+
+t.test('a service that is not exported to the client is named with its place', async (t) => {
+  const hidden = service(
+    'reviews',
+    '[{name: http, port: 80}]',
+    ', annotations: {networking.istio.io/exportTo: "banana, ."}',
+  )
+  t.same(said(route('a', '{host: reviews}'), hidden), [])
+  t.match(
+    said(route('a', '{host: reviews.default.svc.cluster.local}', ', namespace: apple'), hidden),
+    [/\(f.yaml:8\) is not exported to namespace apple/],
+  )
+  t.same(
+    said(route('a', '{host: reviews.default.svc.cluster.local}', ', namespace: banana'), hidden),
+    [],
+  )
+})
+
+t.test('several ports need one to be named, and it must exist', async (t) => {
+  const two = service('reviews', '[{name: http, port: 80}, {name: http-b, port: 81}]')
+  t.match(said(route('a', '{host: reviews}'), two), [
+    /warning IST0112 .*\(f.yaml:8\) has the ports 80, 81/,
+  ])
+  t.same(said(route('a', '{host: reviews, port: {number: 81}}'), two), [])
+  t.match(said(route('a', '{host: reviews, port: {number: 82}}'), two), [
+    /error IST0101 .*has no port 82/,
+  ])
+})
+
+t.test('subsets are looked for in the DestinationRules of the host', async (t) => {
+  const rule = object(
+    'DestinationRule',
+    'r',
+    'spec:\n  host: reviews\n  subsets: [{name: v1}, {name: v2}]',
+  )
+  const to = (subset: string) => route('a', `{host: reviews, subset: ${subset}}`)
+  t.same(said(to('v1'), service('reviews'), rule), [])
+  t.match(said(to('v3'), service('reviews'), rule), [
+    /error IST0101 .*"v3" is not defined by the DestinationRule of .*\(f.yaml:13\)/,
+  ])
+  t.match(said(to('v1'), service('reviews')), [
+    /warning IST0101 .*no DestinationRule in these files defines subset "v1"/,
+  ])
+  const wild = rule.replace('host: reviews', 'host: "*.default.svc.cluster.local"')
+  t.same(said(to('v1'), service('reviews'), wild), [], 'a wildcard rule defines it')
+  const refused = `${rule}  nonsense: 1\n`
+  t.notMatch(
+    said(to('v3'), service('reviews'), refused),
+    [/subset "v3"/],
+    'a refused rule may have defined it',
+  )
+})
+
+t.test('two VirtualServices for one host: each names the other and who wins', async (t) => {
+  const of = (name: string, extra = '', more = '') =>
+    object(
+      'VirtualService',
+      name,
+      `spec:\n  hosts: [x.test]\n${extra}  http: [{redirect: {uri: /}}]`,
+      more,
+    )
+  const both = said(of('b'), of('a'))
+  t.match(both, [
+    /^5 error IST0109 .*default\/a \(f.yaml:8\), which wins/,
+    /^12 error IST0109 .*default\/b \(f.yaml:1\), which has no effect for it/,
+  ])
+  const aged = said(
+    of('b', '', ', creationTimestamp: "2020-01-01T00:00:00Z"'),
+    of('a', '', ', creationTimestamp: "2021-01-01T00:00:00Z"'),
+  )
+  t.match(aged, [/which has no effect/, /which wins/], 'the older one wins')
+  t.same(
+    said(of('a', '  exportTo: ["."]\n'), of('b', '  exportTo: ["."]\n', ', namespace: other')),
+    [],
+    'nobody sees both',
+  )
+  t.same(
+    said(of('a', '  gateways: [edge]\n'), of('b')).filter((one) => one.includes('IST0109')),
+    [],
+    'only one is for sidecars',
+  )
+})
+
+t.test('rules that are never reached name the rule that hides them', async (t) => {
+  const rules = (...matches: readonly string[]) =>
+    said(
+      object(
+        'VirtualService',
+        'a',
+        `spec:\n  hosts: [x.test]\n  http:\n${matches.map((match) => `  - {${match}redirect: {uri: /}}`).join('\n')}`,
+      ),
+    )
+  const prefix = (path: string, more = '') => `match: [{uri: {prefix: ${path}}${more}}], `
+  t.same(rules(prefix('/a/b'), prefix('/a'), ''), [])
+  t.match(rules(prefix('/a'), prefix('/a/b')), [
+    /^8 warning IST0130/,
+    /^8 info IST0131 .*http\[0\] \(line 7\) already takes these/,
+  ])
+  t.match(rules('', prefix('/a')), [
+    /^8 warning IST0130 .*http\[0\] \(line 7\) already takes everything/,
+  ])
+  t.match(rules(prefix('/'), prefix('/a'), ''), [/^8 warning/, /^9 warning/])
+  t.same(
+    rules(
+      prefix('/a', ', method: {exact: GET}'),
+      prefix('/a', ', method: {exact: POST}'),
+      prefix('/a'),
+    ),
+    [],
+  )
+  t.same(
+    rules(
+      prefix('/a', ', headers: {x: {exact: one}}'),
+      prefix('/a', ', headers: {x: {exact: two}}'),
+    ),
+    [],
+  )
+  t.match(
+    rules(prefix('/a', ', headers: {x: {}}'), prefix('/a/b', ', headers: {x: {exact: two}}')),
+    [/IST0130/, /IST0131/],
+  )
+  t.same(
+    rules(prefix('/a', ', ignoreUriCase: true'), prefix('/a')),
+    [],
+    'case is not reasoned about',
+  )
+  t.same(
+    rules(
+      prefix('/a', ', port: 80'),
+      prefix('/a', ', port: 81'),
+      prefix('/a', ', sourceLabels: {v: x}'),
+      prefix('/a'),
+    ),
+    [],
+  )
+})
+
+t.test('Sidecars that apply to one workload name each other', async (t) => {
+  const sidecar = (name: string, selector: string) =>
+    object('Sidecar', name, `spec: {${selector}egress: [{hosts: ["./*"]}]}`)
+  t.match(said(sidecar('a', ''), sidecar('b', '')), [
+    /^4 error IST0111 .*b \(f.yaml:6\)/,
+    /^9 error IST0111 .*a \(f.yaml:1\)/,
+  ])
+  const of = (label: string) => `workloadSelector: {labels: {${label}}}, `
+  t.match(said(sidecar('a', of('app: x')), sidecar('b', of('v: z')), pod('p', 'app: x, v: z')), [
+    /^4 error IST0110 .*b \(f.yaml:6\) also apply for Pod p/,
+    /^9 error IST0110/,
+  ])
+  t.match(said(sidecar('a', of('app: x')), pod('p', 'app: w')), [
+    /^4 warning IST0101 no workload of namespace default|^4 warning IST0101 .*no workload of namespace default/,
+  ])
+  t.same(said(sidecar('a', of('app: x'))), [], 'no workload is known at all')
+})
+
+t.test('subsets without members and rules without service are told', async (t) => {
+  const rule = object(
+    'DestinationRule',
+    'r',
+    'spec:\n  host: reviews\n  subsets: [{name: v1, labels: {version: v1}}]',
+  )
+  t.match(said(rule), [/^5 warning IST0174 /])
+  t.match(said(rule, service('reviews')), [/^6 warning IST0173 .*selects no Pod/])
+  t.match(said(rule, service('reviews'), pod('p', 'app: reviews, version: v2')), [/IST0173/])
+  t.same(said(rule, service('reviews'), pod('p', 'app: reviews, version: v1')), [])
+  const deployment =
+    'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {template: {metadata: {labels: {app: reviews, version: v1}}}}\n'
+  t.same(said(rule, service('reviews'), deployment), [])
+  const entry = object(
+    'ServiceEntry',
+    'e',
+    'spec:\n  hosts: [reviews.default.svc.cluster.local]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC\n  endpoints: [{address: 1.1.1.1, labels: {version: v1}}]',
+  )
+  t.same(said(rule, entry), [])
+})
+
+t.test('ports of Services and ServiceEntries that will surprise are told', async (t) => {
+  t.match(said(service('a', '[{name: web, port: 80}]')), [
+    /^4 info IST0118 .*"web" declares no protocol/,
+  ])
+  t.same(
+    said(
+      service(
+        'a',
+        '[{name: web, port: 80, appProtocol: http}, {name: grpc-web-x, port: 81}, {name: HTTP2-x, port: 82}]',
+      ),
+    ),
+    [],
+  )
+  t.same(said(service('a', '[{name: web, port: 80}]', ', namespace: kube-system')), [])
+  t.match(
+    said(
+      object(
+        'Service',
+        'x',
+        'spec: {type: ExternalName, externalName: a.b, ports: [{name: tcp, port: 443}]}',
+      ),
+    ),
+    [/warning IST0150/],
+  )
+  const entry = (name: string, protocol: string, more = '') =>
+    object(
+      'ServiceEntry',
+      name,
+      `spec:\n  hosts: [a.b]\n  ports: [{number: 443, name: p, protocol: ${protocol}}]\n  resolution: DNS\n${more}`,
+    )
+  t.match(said(entry('a', 'TCP')), [/^6 warning IST0134 /])
+  t.same(said(entry('a', 'TCP', '  addresses: [10.0.0.1]')), [])
+  t.match(said(entry('a', 'HTTP'), entry('b', 'HTTPS')), [
+    /^6 warning IST0177 .*default\/b \(f.yaml:10\)/,
+    /^15 warning IST0177 .*default\/a \(f.yaml:1\)/,
+  ])
+  t.same(
+    said(entry('a', 'HTTP', '  exportTo: ["."]'), entry('b', 'HTTPS', '  exportTo: [other]')),
+    [],
+  )
+})
+
+t.test('an application that runs as the proxy, or behind two Services, is told', async (t) => {
+  t.match(
+    said(
+      object('Pod', 'p', 'spec: {containers: [{name: app, securityContext: {runAsUser: 1337}}]}'),
+    ),
+    [/^4 warning IST0144/],
+  )
+  t.same(
+    said(
+      object(
+        'Pod',
+        'p',
+        'spec: {containers: [{name: istio-proxy, securityContext: {runAsUser: 1337}}]}',
+      ),
+    ),
+    [],
+  )
+  const deployment =
+    'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {template: {metadata: {labels: {app: x}}}}\n'
+  const of = (name: string, port: string) =>
+    object('Service', name, `spec: {selector: {app: x}, ports: [${port}]}`)
+  t.match(said(deployment, of('a', '{name: http, port: 80}'), of('b', '{name: tcp, port: 80}')), [
+    /^1 warning IST0116 .*a:80 http \(f.yaml:6\), b:80 tcp \(f.yaml:11\)/,
+  ])
+  t.match(
+    said(
+      deployment,
+      of('a', '{name: http, port: 80}'),
+      of('b', '{name: http, port: 81, targetPort: 80}'),
+    ),
+    [/^1 warning IST0137/],
+  )
+  t.same(said(deployment, of('a', '{name: http, port: 80}'), of('b', '{name: http, port: 80}')), [])
+})
