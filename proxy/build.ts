@@ -13,10 +13,12 @@ function compile(): void {
   if (status !== 0) fail('tsc found errors')
 }
 
+const sourceUrl = /(?:new URL|import\.meta\.resolve)\(\s*['"`][^'"`]+\.ts['"`]/
+
 /** tsc rewrites imports, not URLs: `new URL('./main.ts', import.meta.url)` would point nowhere. */
 function refuseSourceUrls(): void {
   for (const file of globSync('**/*.js', { cwd: dist })) {
-    const found = /new URL\(\s*['"`][^'"`]+\.ts['"`]/.exec(readFileSync(join(dist, file), 'utf8'))
+    const found = sourceUrl.exec(readFileSync(join(dist, file), 'utf8'))
     if (found !== null) fail(`dist/${file} points at a TypeScript file: ${found[0]})`)
   }
 }
