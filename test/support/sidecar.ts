@@ -1,0 +1,131 @@
+/** A sidecar in this process, in explicit mode: real listeners and codecs, configuration from text. */
+import { compile } from '../../config/compile.ts'
+import { load } from '../../config/load.ts'
+import type { Snapshot, WorkloadSpec } from '../../config/snapshot.ts'
+import type { ConnectionRecord, ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
+import { Instruments } from '../../proxy/telemetry/instruments.ts'
+import { Doors } from '../../proxy/worker/doors.ts'
+import { drain } from '../../proxy/worker/drain.ts'
+import type { WorkerSettings } from '../../proxy/worker/messages.ts'
+import { Runtime } from '../../proxy/worker/runtime.ts'
+
+export interface SidecarOptions {
+  readonly yaml: string
+  readonly namespace?: string
+  readonly labels?: Record<string, string>
+  readonly addresses?: readonly string[]
+  readonly app?: { readonly address: string; readonly port: number }
+  readonly binds?: WorkerSettings['binds']
+}
+
+export class Sidecar {
+  readonly exchanges: ExchangeRecord[] = []
+  readonly connections: ConnectionRecord[] = []
+  readonly runtime: Runtime
+  readonly instruments = new Instruments(() => undefined)
+  port = 0
+  private readonly doors: Doors
+  private readonly workload: WorkloadSpec
+  private waiting: Array<() => void> = []
+
+  private constructor(options: SidecarOptions) {
+    const {
+      addresses = ['127.0.0.1'],
+      app,
+      binds = [],
+      labels = {},
+      namespace = 'default',
+    } = options
+    this.workload = { name: 'test', namespace, serviceAccount: 'default', labels, addresses }
+    const settings: WorkerSettings = {
+      id: 0,
+      workers: 1,
+      outbound: { address: '127.0.0.1', port: 0 },
+      inbound: undefined,
+      explicit: true,
+      binds,
+      app,
+      accessLog: 'off',
+      logLevel: 'error',
+    }
+    const fail = (what: string, why = ''): never => {
+      throw new Error(`${what} ${why}`)
+    }
+    this.runtime = new Runtime(settings, this.instruments, fail)
+    this.doors = new Doors(settings, this.runtime, fail)
+  }
+
+  static async start(options: SidecarOptions): Promise<Sidecar> {
+    const sidecar = new Sidecar(options)
+    sidecar.port = (await sidecar.doors.open()).outbound
+    sidecar.reload(options.yaml)
+    await sidecar.doors.follow()
+    return sidecar
+  }
+
+  /** Compiles and swaps; problems are the caller's to look at. */
+  reload(yaml: string): Snapshot {
+    const { resources } = load([{ path: 'test.yaml', text: yaml }])
+    const { snapshot } = compile(resources, this.workload)
+    this.runtime.apply(snapshot)
+    this.runtime.services.recorder.log = {
+      exchange: (record) => {
+        this.exchanges.push(record)
+        this.wake()
+      },
+      connection: (record) => {
+        this.connections.push(record)
+        this.wake()
+      },
+    }
+    return snapshot
+  }
+
+  /** Resolves when so many exchanges and connections were recorded. */
+  async recorded(exchanges: number, connections = 0): Promise<void> {
+    while (this.exchanges.length < exchanges || this.connections.length < connections)
+      await new Promise<void>((done) => this.waiting.push(done))
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  /** Drains at once; resolves when nothing is open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await drain(this.runtime, this.doors, 'all', 0)
+    this.runtime.clusters.close()
+  }
+
+  private wake(): void {
+    for (const done of this.waiting.splice(0)) done()
+  }
+}
+
+/** A Service named `name` with one endpoint per port on 127.0.0.1. */
+export function serviceYaml(
+  name: string,
+  ports: readonly number[],
+  portName = 'http',
+  port = 80,
+): string {
+  const addresses = ports.map((_, i) => `127.0.0.${i + 1}`)
+  const same = ports.every((p) => p === ports[0])
+  const slices = ports.map(
+    (target, i) => `---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: ${name}-${i}, namespace: default, labels: { kubernetes.io/service-name: ${name} } }
+addressType: IPv4
+ports: [{ name: ${portName}, port: ${target} }]
+endpoints: [{ addresses: [${same ? addresses[i] : '127.0.0.1'}] }]
+`,
+  )
+  return `---
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: default }
+spec:
+  ports: [{ name: ${portName}, port: ${port} }]
+${slices.join('')}`
+}
