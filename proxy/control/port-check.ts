@@ -11,13 +11,35 @@ export async function mustBeFree(
   listen: { readonly address: string; readonly port: number },
 ): Promise<void> {
   if (listen.port === 0) return
+  try {
+    await tryPort(listen.address, listen.port)
+  } catch (error) {
+    throw listenFailure(error as NodeJS.ErrnoException, use, listen.address, listen.port)
+  }
+}
+
+/** A port nobody holds at the moment, for listeners that must agree on it before they open. */
+export function freePort(address: string): Promise<number> {
+  return tryPort(address, 0)
+}
+
+/** Every address of both families, or of IPv4 where IPv6 is switched off. */
+export async function everyAddress(): Promise<'::' | '0.0.0.0'> {
+  try {
+    await tryPort('::', 0)
+    return '::'
+  } catch {
+    return '0.0.0.0'
+  }
+}
+
+function tryPort(host: string, port: number): Promise<number> {
   const server = createServer()
-  await new Promise<void>((done, failed) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      failed(listenFailure(error, use, listen.address, listen.port))
-    })
-    server.listen({ host: listen.address, port: listen.port, exclusive: true }, () => {
-      server.close(() => done())
+  return new Promise((done, failed) => {
+    server.once('error', failed)
+    server.listen({ host, port, exclusive: true }, () => {
+      const bound = server.address()
+      server.close(() => done(typeof bound === 'object' ? (bound?.port ?? port) : port))
     })
   })
 }

@@ -86,6 +86,11 @@ export class Seat {
     return delay
   }
 
+  /** Ends the thread as if it had died, so that it is replaced. */
+  kill(): void {
+    void this.worker?.terminate()
+  }
+
   /** Asks the thread to end and waits a little (its log may hold lines); nothing replaces it. */
   async stop(graceMs = 500): Promise<void> {
     clearTimeout(this.replacement)

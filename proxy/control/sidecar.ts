@@ -61,6 +61,7 @@ export class Sidecar {
   readonly collector: Collector
   readonly resolver: Resolver
   readonly shutdown: Shutdown
+  readonly log: Log
   private readonly options: SidecarOptions
   private readonly doors: Door[] = []
   private watching: { close(): void } | undefined
@@ -70,6 +71,7 @@ export class Sidecar {
   constructor(options: SidecarOptions) {
     this.options = options
     const { log } = options
+    this.log = log
     const review = (): void => this.readiness.review()
     this.collector = new Collector(
       (what) => this.supervisor.query(what),

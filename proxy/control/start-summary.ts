@@ -1,12 +1,19 @@
 /** What a person wants to see when the proxy starts: who it is, where it listens, what it follows. */
 import type { Severity } from '../../config/resource.ts'
 import type { WorkloadSpec } from '../../config/snapshot.ts'
+import { formatAddress } from '../net/address.ts'
 
 export interface StartFacts {
   readonly version: string
   readonly workload: WorkloadSpec
   readonly explicit: boolean
   readonly workers: number
+  /** Local ports that stand for one service. */
+  readonly binds: ReadonlyArray<{
+    readonly service: string
+    readonly port: number
+    readonly listen: { readonly address: string; readonly port: number }
+  }>
   /** By purpose, as `address:port`; undefined: not opened. */
   readonly places: {
     readonly outbound: string
@@ -62,6 +69,8 @@ export function startLines(facts: StartFacts): string {
     ],
     ['content', content(facts)],
   ]
+  for (const { service, port, listen } of facts.binds)
+    rows.push(['bind', `${formatAddress(listen)} is ${service}:${port}`])
   const lines = rows.map(([name, text]) => `  ${name.padEnd(9)} ${text}`)
   return `Outrider ${facts.version} is ready after ${seconds} s\n${lines.join('\n')}\n`
 }
@@ -84,9 +93,4 @@ function counted(count: number, what: string): string {
 
 function joined(parts: ReadonlyArray<string | false | undefined>): string {
   return parts.filter((part) => part !== false && part !== undefined && part !== '').join(', ')
-}
-
-/** `[::1]:80`, `10.0.0.1:80` */
-export function placeText(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

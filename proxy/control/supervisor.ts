@@ -5,7 +5,7 @@
 import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
 import type { Log } from './log.ts'
-import { mustBeFree } from './port-check.ts'
+import { freePort, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
 import { StartFailure } from './start-failure.ts'
@@ -35,12 +35,19 @@ export interface DrainLedger {
   readonly cut: number
 }
 
+/** How a worker names the failure to open the ports it was given. */
+const listenersFailed = 'listeners'
+
+type Bind = WorkerSettings['binds'][number]
+
 /** Deaths of linking one snapshot before a replacement gets the last one that could be linked. */
 const poisonedAfter = 2
 
 export class Supervisor {
   readonly seats: readonly Seat[]
   ports: BoundPorts | undefined
+  /** With the real ports, the same in every worker. */
+  readonly binds: Bind[] = []
   private readonly options: SupervisorOptions
   private readonly queries = new Queries()
   private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
@@ -77,10 +84,11 @@ export class Supervisor {
    * chooses a port, they can start only then.
    */
   async launch(): Promise<{ readonly bound: Promise<BoundPorts> }> {
-    const { outbound, inbound } = this.options.settings
+    const { outbound, inbound, binds } = this.options.settings
     await mustBeFree({ what: 'outbound', option: '--outbound-port' }, outbound)
     if (inbound !== undefined)
       await mustBeFree({ what: 'inbound', option: '--inbound-port' }, inbound)
+    for (const bind of binds) this.binds.push(await fixedBind(bind))
     const bound = new Promise<BoundPorts>((done, failed) => {
       this.starting = { bound: done, failed }
     })
@@ -181,6 +189,7 @@ export class Supervisor {
       ...settings,
       id: seat.id,
       logLevel: this.logLevel,
+      binds: this.binds,
       outbound: { ...settings.outbound, port: ports?.outbound ?? settings.outbound.port },
       inbound: settings.inbound && {
         ...settings.inbound,
@@ -231,12 +240,14 @@ export class Supervisor {
   }
 
   private failed(seat: Seat, what: string, message: string): void {
-    if (this.starting !== undefined && seat.linked === '') {
-      this.starting.failed(new StartFailure(`${what}: ${message}`))
+    if (this.starting !== undefined && what === listenersFailed) {
+      this.starting.failed(new StartFailure(`a worker cannot listen: ${message}`))
       this.starting = undefined
       return
     }
     this.options.log.error({ worker: seat.id, what }, `${what}: ${message}`)
+    // A worker that cannot listen is of no use: another one may have more luck.
+    if (what === listenersFailed && seat.state === 'starting') seat.kill()
   }
 
   private drained(seat: Seat, ledger: DrainLedger): void {
@@ -278,6 +289,13 @@ export class Supervisor {
       `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${this.proven.version} (this is a bug of the proxy, please report it)`,
     )
   }
+}
+
+async function fixedBind(bind: Bind): Promise<Bind> {
+  const { address, port } = bind.listen
+  if (port === 0) return { ...bind, listen: { address, port: await freePort(address) } }
+  await mustBeFree({ what: `${bind.service}:${bind.port}`, option: '--bind' }, bind.listen)
+  return bind
 }
 
 function add(a: DrainLedger, b: DrainLedger): DrainLedger {

@@ -19,7 +19,7 @@ const open = new Set<Socket>()
 
 if (behaviour.has('die-at-birth')) throw new RangeError('born dead')
 if (behaviour.has('cannot-listen')) {
-  say({ type: 'failed', what: 'cannot listen on outbound', message: 'no such luck' })
+  say({ type: 'failed', what: 'listeners', message: 'no such luck' })
 }
 
 const server = createServer((socket) => {

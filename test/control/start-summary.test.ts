@@ -1,5 +1,5 @@
 import t from 'tap'
-import { placeText, type StartFacts, startLines } from '../../proxy/control/start-summary.ts'
+import { type StartFacts, startLines } from '../../proxy/control/start-summary.ts'
 
 const facts: StartFacts = {
   version: '1.2.3',
@@ -12,6 +12,7 @@ const facts: StartFacts = {
   },
   explicit: false,
   workers: 2,
+  binds: [],
   places: {
     outbound: '0.0.0.0:15001',
     inbound: '0.0.0.0:15006',
@@ -47,6 +48,7 @@ t.test('problems are counted with the page that lists them', (t) => {
   const text = startLines({
     ...facts,
     explicit: true,
+    binds: [{ service: 'web', port: 80, listen: { address: '::1', port: 8080 } }],
     problems: { error: 1, warning: 2, info: 0 },
     quarantined: ['VirtualService default/page'],
   })
@@ -55,11 +57,6 @@ t.test('problems are counted with the page that lists them', (t) => {
     '1 error, 2 warnings (http://127.0.0.1:15000/problems); left out: VirtualService default/page',
   )
   t.match(text, 'explicit: call services through http://0.0.0.0:15001')
-  t.end()
-})
-
-t.test('IPv6 addresses stand in brackets', (t) => {
-  t.equal(placeText('::1', 80), '[::1]:80')
-  t.equal(placeText('10.0.0.1', 80), '10.0.0.1:80')
+  t.match(text, 'bind      [::1]:8080 is web:80')
   t.end()
 })

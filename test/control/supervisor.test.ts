@@ -126,7 +126,7 @@ t.test('a worker that cannot listen fails the start with what it said', async (t
   await using mesh = team(1, 'cannot-listen')
   await t.rejects(mesh.supervisor.start(), {
     name: 'StartFailure',
-    message: 'cannot listen on outbound: no such luck',
+    message: 'a worker cannot listen: no such luck',
   })
 })
 
