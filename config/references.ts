@@ -3,6 +3,7 @@ import { didYouMean, nearest } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
 import { lintRoutes } from './lint-routes.ts'
 import { lintServices } from './lint-services.ts'
+import { lintTraps } from './lint-traps.ts'
 import { lintWorkloads } from './lint-workloads.ts'
 import {
   type Bystander,
@@ -33,6 +34,7 @@ export function checkReferences(
   lintRoutes(index)
   lintServices(index)
   lintWorkloads(index)
+  lintTraps(index)
   return index.problems
 }
 

@@ -4,9 +4,9 @@ import { load } from '../../config/load.ts'
 /** `line severity code message` of everything said about these documents, in one file. */
 function said(...documents: readonly string[]): string[] {
   const text = documents.join('---\n')
-  return load([{ path: 'f.yaml', text }]).problems.map(
-    ({ line, severity, code, message }) => `${line} ${severity} ${code} ${message}`,
-  )
+  return load([{ path: 'f.yaml', text }])
+    .problems.filter(({ code }) => code !== 'OUT-NOSERVICE')
+    .map(({ line, severity, code, message }) => `${line} ${severity} ${code} ${message}`)
 }
 
 function object(kind: string, name: string, body: string, more = ''): string {
@@ -51,7 +51,7 @@ t.test('a host is found by its short, its full and its wildcard name', async (t)
 
 t.test('a name with one dot is taken as it is, and the whole name is proposed', async (t) => {
   const text = `${route('a', '{host: db.prod}')}---\n${service('db', '[{name: tcp, port: 80}]', ', namespace: prod')}`
-  const [problem] = load([{ path: 'f.yaml', text }]).problems
+  const problem = load([{ path: 'f.yaml', text }]).problems.find(({ code }) => code === 'IST0101')
   t.equal(problem?.hint, 'A name with a dot is taken as it is: write db.prod.svc.cluster.local.')
 })
 
@@ -305,4 +305,67 @@ t.test('an application that runs as the proxy, or behind two Services, is told',
     [/^1 warning IST0137/],
   )
   t.same(said(deployment, of('a', '{name: http, port: 80}'), of('b', '{name: http, port: 80}')), [])
+})
+
+t.test('traps are told where they are laid', async (t) => {
+  const rules = (http: string, more = '') =>
+    object('VirtualService', 'a', `spec:\n  hosts: [reviews]\n  http:\n  - ${http}`, more)
+  const codes = (...documents: readonly string[]) =>
+    load([{ path: 'f.yaml', text: documents.join('---\n') }]).problems.map(
+      ({ line, severity, code }) => `${line} ${severity} ${code}`,
+    )
+  t.same(codes(rules('redirect: {uri: /}')), ['5 info OUT-NOSERVICE'])
+  t.same(codes(rules('redirect: {uri: /}'), service('reviews')), [])
+  t.same(
+    codes(rules('redirect: {uri: /}').replace('hosts:', 'gateways: [e]\n  hosts:')),
+    ['5 warning IST0101'],
+    'not for sidecars',
+  )
+  const authority = (value: string) =>
+    `{match: [{authority: {exact: "${value}"}}], redirect: {uri: /}}`
+  t.same(codes(rules(authority('shop')), service('reviews')), ['7 info OUT-AUTHORITY'])
+  t.same(codes(rules(authority('shop:80')), service('reviews')), [])
+  const retried = (on: string, match = '') =>
+    `{${match}route: [{destination: {host: reviews}}], retries: {attempts: 2, retryOn: "${on}"}}`
+  t.same(codes(rules(retried('5xx,connect-failure')), service('reviews')), ['7 info OUT-RETRYPOST'])
+  t.same(codes(rules(retried('connect-failure,refused-stream')), service('reviews')), [])
+  t.same(codes(rules(retried('503', 'match: [{method: {exact: GET}}], ')), service('reviews')), [])
+})
+
+t.test(
+  'delegates must exist, without hosts; their own headers hide those of the root',
+  async (t) => {
+    const root = object(
+      'VirtualService',
+      'a',
+      'spec:\n  hosts: [x.test]\n  http:\n  - delegate: {name: d}\n    headers: {request: {set: {x: "1"}}}',
+    )
+    const leaf = (more: string) =>
+      object(
+        'VirtualService',
+        'd',
+        `spec:\n${more}  http: [{redirect: {uri: /}, headers: {response: {set: {z: "2"}}}}]`,
+      )
+    t.match(said(root), [/^7 warning IST0101 .*no VirtualService default\/d/])
+    t.match(said(root, leaf('')), [/^8 info OUT-DELEGATE .*default\/d has its own \(f.yaml:14\)/])
+    t.match(
+      said(root, leaf('  hosts: [z.test]\n')).join(),
+      /IST0101 .*default\/d \(f.yaml:10\) has hosts of its own/,
+    )
+  },
+)
+
+t.test('a DestinationRule of the client namespace that hides subsets is told', async (t) => {
+  const of = (name: string, subsets: string, more = '') =>
+    object(
+      'DestinationRule',
+      name,
+      `spec:\n  host: reviews.default.svc.cluster.local\n  subsets: [${subsets}]`,
+      more,
+    )
+  const away = (subsets: string) => of('away', subsets, ', namespace: shop')
+  t.match(said(service('reviews'), of('home', '{name: v1}, {name: v2}'), away('{name: v1}')), [
+    /^17 info OUT-RULEHIDES .*subsets v2 of default\/home \(f.yaml:6\)/,
+  ])
+  t.same(said(service('reviews'), of('home', '{name: v1}'), away('{name: v1}')), [])
 })
