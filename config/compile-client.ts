@@ -1,4 +1,5 @@
 /** For whom a snapshot is compiled, and what the parts of the compiler share. */
+import { titleOf } from './envelope.ts'
 import type { MeshConfigSpec } from './kinds.ts'
 import type { Path, Problem, Resource, Severity } from './resource.ts'
 import type { WorkloadSpec } from './snapshot.ts'
@@ -24,16 +25,12 @@ export function tell(
 ): void {
   const { line, column } = resource.at(path)
   const { file } = resource.origin
-  const object = titleOf(resource)
+  const object = titleOf(resource.kind, resource.namespace, resource.name)
   client.problems.push({ severity, code, file, line, column, message, hint, object })
-}
-
-/** `VirtualService default/reviews` */
-export function titleOf(resource: Pick<Resource, 'kind' | 'namespace' | 'name'>): string {
-  return `${resource.kind} ${resource.namespace}/${resource.name}`
 }
 
 /** `VirtualService default/reviews (routes.yaml:12)` */
 export function placeOf(resource: Resource): string {
-  return `${titleOf(resource)} (${resource.origin.file}:${resource.origin.line})`
+  const { kind, namespace, name, origin } = resource
+  return `${titleOf(kind, namespace, name)} (${origin.file}:${origin.line})`
 }

@@ -1,0 +1,63 @@
+/** From a source to the snapshot of one workload, reading after reading: what the publisher calls. */
+import { type CompileOptions, compile } from './compile.ts'
+import { compareProblems } from './diagnostics.ts'
+import { load } from './load.ts'
+import type { Problem } from './resource.ts'
+import type { Snapshot, WorkloadSpec } from './snapshot.ts'
+import type { ConfigSource, UnreadablePath } from './source.ts'
+import { advance, emptyGeneration, type Generation, resourcesOf } from './store.ts'
+
+export interface ConfigReading {
+  readonly snapshot: Snapshot
+  readonly problems: readonly Problem[]
+  /** `Kind namespace/name` of objects that are not in force as written. */
+  readonly quarantined: readonly string[]
+  readonly files: number
+}
+
+/** Nothing could be read, and nothing had been read before. */
+export class UnreadableConfig extends Error {
+  readonly paths: readonly UnreadablePath[]
+
+  constructor(paths: readonly UnreadablePath[]) {
+    super(paths.map(({ path, reason }) => `${path}: ${reason}`).join('; '))
+    this.paths = paths
+  }
+}
+
+export class ConfigReader {
+  private readonly source: ConfigSource
+  private readonly workload: WorkloadSpec
+  private readonly options: CompileOptions
+  private readonly now: () => number
+  private generation: Generation | undefined
+
+  constructor(
+    source: ConfigSource,
+    workload: WorkloadSpec,
+    options: CompileOptions = {},
+    now: () => number = Date.now,
+  ) {
+    this.source = source
+    this.workload = workload
+    this.options = options
+    this.now = now
+  }
+
+  /** Rejects with UnreadableConfig when the first reading finds none of its folders. */
+  async read(): Promise<ConfigReading> {
+    const { files, unreadable } = await this.source.read()
+    if (this.generation === undefined && files.length === 0 && unreadable.length > 0)
+      throw new UnreadableConfig(unreadable)
+    const before = this.generation ?? emptyGeneration
+    const generation = advance(before, load(files), unreadable, this.now())
+    this.generation = generation
+    const { snapshot, problems } = compile(resourcesOf(generation), this.workload, this.options)
+    return {
+      snapshot,
+      problems: [...generation.problems, ...problems].sort(compareProblems),
+      quarantined: generation.quarantined,
+      files: files.length,
+    }
+  }
+}
