@@ -42,8 +42,9 @@ export const layers: ReadonlyMap<string, Layer> = new Map([
     'proxy/tcp',
     { may: below('base', 'net', 'telemetry', 'upstream', 'protocol'), types: snapshot },
   ],
-  ['proxy/listeners', { may: traffic, types: snapshot }],
-  ['proxy/worker', { may: traffic, types: snapshot }],
+  // config/ports.ts: the one home of the address that deliveries to the application come from
+  ['proxy/listeners', { may: [...traffic, 'config/ports.ts'], types: snapshot }],
+  ['proxy/worker', { may: [...traffic, 'config/ports.ts'], types: snapshot }],
   [
     'proxy/control',
     {
