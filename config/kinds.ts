@@ -298,6 +298,9 @@ export interface Loaded {
   readonly problems: readonly import('./resource.ts').Problem[]
   /** `Kind namespace/name` of objects that were refused: quarantined, their last good version stays. */
   readonly refused: readonly string[]
-  /** Files that could not be parsed at all: every object last read from them stays. */
+  /**
+   * Files with a document that is not YAML. Their other documents are in `resources`; what was last
+   * read from such a file and is not there now stays.
+   */
   readonly unreadableFiles: readonly string[]
 }
