@@ -18,7 +18,6 @@ export class StreamConnection implements Connection, StreamOwner {
   private receiver: ByteReceiver | undefined = undefined
   private sink: BodySink | undefined = undefined
   private pauses = 0
-  private ended = false
   private closed = false
   private failure: ProxyError | undefined = undefined
 
@@ -97,9 +96,7 @@ export class StreamConnection implements Connection, StreamOwner {
 
   // --- StreamOwner
   onRequestEnd(): void {
-    if (this.ended) return
-    this.ended = true
-    if (this.sink !== undefined) this.receiver?.onEnd()
+    // The CONNECT request itself: what follows are the client's bytes.
   }
 
   onReplyEnd(): void {
@@ -112,6 +109,11 @@ export class StreamConnection implements Connection, StreamOwner {
 
   private flow(): void {
     this.stream.body.flowInto(new FromClient(this))
+  }
+
+  /** The client sends no more. */
+  finished(): void {
+    this.receiver?.onEnd()
   }
 
   /** Bytes of the client. */
@@ -150,7 +152,7 @@ class FromClient implements BodySink {
   }
 
   end(): void {
-    this.tunnel.onRequestEnd()
+    this.tunnel.finished()
   }
 
   fail(error: ProxyError): void {

@@ -1,4 +1,4 @@
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net'
 import { test } from 'tap'
 import { wheel } from '../../proxy/base/timer-wheel.ts'
 import { adoptAccepted, checkAdoption } from '../../proxy/net/adopt.ts'
@@ -72,7 +72,7 @@ for (const adopting of [true, false]) {
           allowHalfOpen: true,
           writableHighWaterMark: writeHighMark,
           onread: up.onread(),
-        } as Parameters<typeof connect>[0])
+        } as unknown as NetConnectOpts)
         up.attach(socket)
         socket.once('connect', () => new Splice(down, up, { onSpliceEnd: done }, wheel, 0).start())
       }).then((server) => {
