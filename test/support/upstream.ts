@@ -5,6 +5,7 @@ import {
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestListener,
+  type RequestOptions,
   request,
   type Server,
 } from 'node:http'
