@@ -3,6 +3,7 @@ import type { MeshSpec } from '../../config/snapshot.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { ConnectionRecord, ExchangeRecord } from './exchange-record.ts'
 import type { Instruments } from './instruments.ts'
+import { istioLine } from './istio-line.ts'
 import { LineWriter } from './line-writer.ts'
 import { compileJson, compileText, type LineFormat } from './log-format.ts'
 import type { RecordLog } from './recorder.ts'
@@ -42,6 +43,7 @@ function descriptorOf(target: string): number | undefined {
 export class AccessLog implements RecordLog {
   readonly settings: AccessLogSettings
   private readonly line: LineFormat
+  private readonly exchangeLine: (record: ExchangeRecord) => string
   private readonly writer: LineWriter
 
   /** `onProblem` is told of formats not understood and of destinations that fail. */
@@ -55,6 +57,8 @@ export class AccessLog implements RecordLog {
     const compile = settings.encoding === 'JSON' ? compileJson : compileText
     const { line, problems } = compile(settings.format)
     this.line = line
+    const isDefault = settings.encoding === 'TEXT' && settings.format === ''
+    this.exchangeLine = isDefault ? istioLine : line
     for (const problem of problems) onProblem(problem)
     this.writer = new LineWriter({
       to: settings.to,
@@ -66,7 +70,7 @@ export class AccessLog implements RecordLog {
   }
 
   exchange(record: ExchangeRecord): void {
-    this.writer.write(this.line(record))
+    this.writer.write(this.exchangeLine(record))
   }
 
   connection(record: ConnectionRecord): void {

@@ -7,7 +7,9 @@ export const prometheusContentType = Registry.PROMETHEUS_CONTENT_TYPE
 
 interface Sample {
   readonly value: number
-  readonly labels: Record<string, string | number>
+  readonly labels: Record<string, string>
+  /** Turned to text once for all samples that have the same object. */
+  readonly sharedLabels: Record<string, string>
   readonly metricName?: string
 }
 
@@ -59,19 +61,19 @@ function promMetric(spec: MetricSpec, all: readonly Series[]): Metric {
 }
 
 function samples(spec: MetricSpec, series: Series): Sample[] {
-  const labels: Record<string, string> = {}
-  for (let i = 0; i < spec.labels.length; i++) labels[spec.labels[i]!] = series.labels[i]!
-  if (spec.kind !== 'histogram') return [{ value: series.values[0]!, labels }]
+  const sharedLabels: Record<string, string> = {}
+  for (let i = 0; i < spec.labels.length; i++) sharedLabels[spec.labels[i]!] = series.labels[i]!
+  if (spec.kind !== 'histogram') return [{ value: series.values[0]!, labels: {}, sharedLabels }]
   const found: Sample[] = []
   let count = 0
   for (let i = 0; i < bucketNames.length; i++) {
     count += series.values[i]!
     const metricName = `${spec.name}_bucket`
-    found.push({ value: count, labels: { ...labels, le: bucketNames[i]! }, metricName })
+    found.push({ value: count, labels: { le: bucketNames[i]! }, sharedLabels, metricName })
   }
   const sum = series.values[bucketNames.length]!
-  found.push({ value: sum, labels, metricName: `${spec.name}_sum` })
-  found.push({ value: count, labels, metricName: `${spec.name}_count` })
+  found.push({ value: sum, labels: {}, sharedLabels, metricName: `${spec.name}_sum` })
+  found.push({ value: count, labels: {}, sharedLabels, metricName: `${spec.name}_count` })
   return found
 }
 

@@ -51,9 +51,12 @@ export class LineWriter implements DeadlineOwner {
   /** Full batches, and their size together. */
   private readonly waiting: Batch[] = []
   private waitingLength = 0
-  /** What is being written, and from which byte on. */
+  /** What is being written: of these bytes those from `written` to `end`. */
   private current: Buffer | undefined = undefined
   private written = 0
+  private end = 0
+  /** Batches for pipes are encoded here; files get memory of their own. */
+  private readonly scratch = Buffer.allocUnsafeSlow(3 * pipeBatch)
   private currentLines = 0
   /** The thread pool has it, or it waits for a full pipe. */
   private busy = false
@@ -91,7 +94,7 @@ export class LineWriter implements DeadlineOwner {
 
   /** Text that is not with the kernel yet: a leak counter. */
   get waitingText(): number {
-    const current = this.current === undefined ? 0 : this.current.length - this.written
+    const current = this.current === undefined ? 0 : this.end - this.written
     return this.text.length + this.waitingLength + current
   }
 
@@ -200,11 +203,11 @@ export class LineWriter implements DeadlineOwner {
       const bytes = this.current!
       if (this.blocking) {
         this.busy = true
-        write(this.fd, bytes, this.written, bytes.length - this.written, null, this.onWritten)
+        write(this.fd, bytes, this.written, this.end - this.written, null, this.onWritten)
         return
       }
       try {
-        this.advance(writeSync(this.fd, bytes, this.written))
+        this.advance(writeSync(this.fd, bytes, this.written, this.end - this.written))
       } catch (cause) {
         if (!this.failed(cause as NodeJS.ErrnoException)) return
       }
@@ -217,8 +220,8 @@ export class LineWriter implements DeadlineOwner {
     const batch = this.waiting.shift()
     if (batch === undefined) return false
     this.waitingLength -= batch.text.length
-    const bytes = Buffer.from(batch.text)
-    if (bytes.length > this.batchSize && batch.lines > 1) {
+    const bytes = this.encode(batch.text)
+    if (this.end > this.batchSize && batch.lines > 1) {
       // Not ASCII, and so longer than it looked.
       const lines = batch.text.match(/[^\n]*\n/g)!
       this.waiting.unshift(...lines.map((text) => ({ text, lines: 1 })))
@@ -231,13 +234,24 @@ export class LineWriter implements DeadlineOwner {
     return true
   }
 
+  /** Sets `end` too. */
+  private encode(text: string): Buffer {
+    if (this.batchSize === pipeBatch && text.length <= pipeBatch) {
+      this.end = this.scratch.write(text)
+      return this.scratch
+    }
+    const bytes = Buffer.from(text)
+    this.end = bytes.length
+    return bytes
+  }
+
   private advance(n: number): void {
     if (this.troubled) {
       this.troubled = false
       this.options.onTrouble(`the access log ${this.name} can be written again`)
     }
     this.written += n
-    if (this.current === undefined || this.written < this.current.length) return
+    if (this.current === undefined || this.written < this.end) return
     this.options.lines.add(this.currentLines)
     this.current = undefined
   }

@@ -101,7 +101,7 @@ function textAddressOperators(
   }
 }
 
-function protocolText(record: ExchangeRecord): LogValue {
+export function protocolText(record: ExchangeRecord): string {
   return record.version === 11 ? 'HTTP/1.1' : record.version === 20 ? 'HTTP/2' : 'HTTP/1.0'
 }
 
@@ -133,7 +133,7 @@ const operators: Record<string, MakeOperator> = {
   DURATION: both((record) => Math.trunc(record.duration)),
   PROTOCOL: http(protocolText),
   RESPONSE_CODE: both((record) => (record instanceof ExchangeRecord ? record.status : 0)),
-  RESPONSE_CODE_DETAILS: both((record) => record.details.replaceAll(' ', '_')),
+  RESPONSE_CODE_DETAILS: both((record) => underscored(record.details)),
   RESPONSE_FLAGS: both((record) => (record.flags === 0 ? '-' : flagNames(record.flags))),
   CONNECTION_TERMINATION_DETAILS: both((record) => record.terminationDetails),
   UPSTREAM_TRANSPORT_FAILURE_REASON: both((record) => record.upstreamFailure),
@@ -180,6 +180,11 @@ export function findOperator(name: string, argument: string): Operator | undefin
 
 export function operatorNames(): string[] {
   return Object.keys(operators)
+}
+
+/** Details are one word. */
+export function underscored(text: string): string {
+  return text.includes(' ') ? text.replaceAll(' ', '_') : text
 }
 
 /** Operators whose values others than us and the configuration choose. */

@@ -1,6 +1,8 @@
 import t from 'tap'
+import { Random } from '../../proxy/base/random.ts'
 import { Headers } from '../../proxy/http/headers.ts'
 import { ConnectionRecord, ExchangeRecord, Flag } from '../../proxy/telemetry/exchange-record.ts'
+import { istioLine } from '../../proxy/telemetry/istio-line.ts'
 import { compileJson, compileText } from '../../proxy/telemetry/log-format.ts'
 import { startTime, strftime } from '../../proxy/telemetry/log-time.ts'
 import { operatorNames } from '../../proxy/telemetry/log-values.ts'
@@ -217,4 +219,48 @@ t.test('times are written to the millisecond', async (t) => {
     '2026-03-01 12:00:05 Mar Sun  1 +0000 1772366405 %',
   )
   t.equal(strftime('%s.%6f %Q', started), '1772366405.007000 %Q')
+})
+
+t.test('the line written out is the compiled one, on random records', async (t) => {
+  const random = new Random(11)
+  const { line } = compileText('')
+  const texts = ['', 'plain', 'a b', 'q"uote', 'back\\slash', 'tab\t', 'é€', 'x'.repeat(300), ':']
+  const any = () => texts[random.below(texts.length)]!
+  const hosts = ['10.0.0.1', 'fd00::7', '255.255.255.255', '/run/app.sock', '@app', '::1', '']
+  const address = () => ({
+    address: hosts[random.below(hosts.length)]!,
+    port: random.below(65_536),
+  })
+  for (let i = 0; i < 5_000; i++) {
+    const record = new ExchangeRecord('inbound', started + i * 37, 0, address(), address())
+    for (const field of [
+      'method',
+      'path',
+      'authority',
+      'details',
+      'terminationDetails',
+      'upstreamFailure',
+      'forwardedFor',
+      'userAgent',
+      'requestId',
+      'upstreamHost',
+      'upstreamLocal',
+      'cluster',
+      'routeName',
+      'serverName',
+    ] as const)
+      record[field] = any()
+    record.version = [10, 11, 20][random.below(3)]!
+    record.status = [0, 200, 503][random.below(3)]!
+    record.flags = random.below(4) === 0 ? random.below(1 << 20) : 0
+    record.requestBytes = random.below(1_000_000)
+    record.responseBytes = random.below(5)
+    record.duration = random.fraction() * 10_000
+    record.serviceTime = random.below(3) === 0 ? -1 : random.fraction() * 100
+    if (istioLine(record) !== line(record)) {
+      t.equal(istioLine(record), line(record))
+      return
+    }
+  }
+  t.pass('5,000 lines')
 })

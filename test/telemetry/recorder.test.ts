@@ -5,7 +5,6 @@ import { Exposition } from '../../proxy/telemetry/exposition.ts'
 import { InstrumentReader } from '../../proxy/telemetry/instrument-reader.ts'
 import { Instruments } from '../../proxy/telemetry/instruments.ts'
 import { canonicalService, directionOf, partyValues } from '../../proxy/telemetry/parties.ts'
-import { ProcessInstruments } from '../../proxy/telemetry/process-instruments.ts'
 import { Recorder } from '../../proxy/telemetry/recorder.ts'
 
 const own = {
@@ -287,18 +286,13 @@ t.test('label values are escaped for Prometheus', async (t) => {
   t.match(await text(), 'outrider_config_info{version="a\\"b\\\\c\\nd"} 1')
 })
 
-t.test('the process is measured when somebody looks', async (t) => {
+t.test('what is only worth knowing when somebody looks is set then', async (t) => {
   const { instruments, reader } = setup()
-  const measured = new ProcessInstruments(instruments, '1.2.3')
-  const all = await new Exposition(reader, () => {
-    measured.refresh()
+  const refresh = () => {
+    instruments.gauge('workers').set(2)
     instruments.flush()
-  }).prometheus()
-  const memory = Number(/^process_resident_memory_bytes (\d+)$/m.exec(all)![1])
-  t.ok(memory > 10_000_000)
-  t.ok(Number(/^process_cpu_seconds_total (\S+)$/m.exec(all)![1]) > 0)
-  const started = Number(/^process_start_time_seconds (\S+)$/m.exec(all)![1])
-  t.ok(Math.abs(started - (Date.now() / 1000 - process.uptime())) < 5)
-  t.match(all, '# TYPE process_cpu_seconds_total counter')
-  t.match(all, 'istio_build{component="proxy",tag="1.2.3"} 1')
+  }
+  const exposition = new Exposition(reader, refresh)
+  t.match(await exposition.prometheus(), '# TYPE outrider_workers gauge\noutrider_workers 2')
+  t.match(exposition.plain(), /^outrider_workers: 2$/m)
 })
