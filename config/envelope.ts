@@ -80,6 +80,30 @@ function checkMetadata(metadata: Raw | undefined, root: RawMap, reading: Reading
         )
 }
 
+/** Annotations that would change what the object does, here or at Istio's webhook. */
+const REFUSED_ANNOTATIONS = ['istio.io/dry-run', 'internal.istio.io/webhook-always-reject']
+const NOT_YET_ANNOTATIONS = [
+  'proxy.istio.io/health-checks-enabled',
+  'networking.istio.io/traffic-distribution',
+]
+
+export function checkAnnotations(root: RawMap, reading: Reading): void {
+  const annotations = within(root, 'metadata', 'annotations')
+  if (annotations?.kind !== 'map') return
+  for (const { key, at } of annotations.entries) {
+    const where = `metadata.annotations.${key}`
+    if (REFUSED_ANNOTATIONS.includes(key))
+      reading.report('error', Code.Schema, at, `${where}: is not possible for this kind`)
+    else if (NOT_YET_ANNOTATIONS.includes(key))
+      reading.report(
+        'warning',
+        Code.NotYet,
+        at,
+        `${where} is known, not yet implemented: it has no effect`,
+      )
+  }
+}
+
 /** A key beside spec that Kubernetes does not know is most often a misspelt spec. */
 export function checkTopLevel(root: RawMap, reading: Reading): void {
   for (const entry of root.entries)

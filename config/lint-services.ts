@@ -184,27 +184,22 @@ function hasMember(
     if (endpoints.some(({ labels }) => selects(wanted, labels))) return true
     return (
       workloadSelector !== undefined &&
-      anyWorkload(workloadSelector, wanted, resource.namespace, index)
+      hasWorkload(workloadSelector, wanted, resource.namespace, index)
     )
   }
   const { selector } = resource.spec
   return (
-    Object.keys(selector).length > 0 && anyWorkload(selector, wanted, resource.namespace, index)
+    Object.keys(selector).length > 0 && hasWorkload(selector, wanted, resource.namespace, index)
   )
 }
 
-function anyWorkload(
+function hasWorkload(
   selector: Readonly<Record<string, string>>,
   wanted: Readonly<Record<string, string>>,
   namespace: string,
   index: MeshIndex,
 ): boolean {
-  const fits = (labels: Readonly<Record<string, string>>) =>
-    selects(selector, labels) && selects(wanted, labels)
-  return (
-    (index.workloadsByNamespace.get(namespace) ?? []).some(({ labels }) => fits(labels)) ||
-    index
-      .of('WorkloadEntry')
-      .some((entry) => entry.namespace === namespace && fits(entry.spec.labels))
-  )
+  for (const name of Object.keys(wanted))
+    if (selector[name] !== undefined && selector[name] !== wanted[name]) return false
+  return index.selected(namespace, { ...selector, ...wanted }).length > 0
 }

@@ -1,34 +1,27 @@
 /** What concerns workloads: which Sidecar applies, Services that contradict each other, user ids. */
 import { declaredProtocol } from './lint-services.ts'
-import {
-  type Bystander,
-  type MeshIndex,
-  type Of,
-  originText,
-  selects,
-  type Workload,
-} from './mesh-index.ts'
+import { type Bystander, type MeshIndex, type Of, originText, type Workload } from './mesh-index.ts'
 import { type Raw, within } from './raw.ts'
 import type { Problem } from './resource.ts'
 
 export function lintWorkloads(index: MeshIndex): void {
   lintSidecars(index)
-  const byNamespace = Map.groupBy(index.of('Service'), ({ namespace }) => namespace)
-  for (const [namespace, services] of byNamespace)
-    for (const workload of index.workloadsByNamespace.get(namespace) ?? [])
-      if (workload.kind !== 'Pod') lintServicesOf(workload, services, index)
+  const uses = new Map<Workload, Map<string, Use[]>>()
+  for (const service of index.of('Service')) collectUses(service, uses, index)
+  for (const [workload, byTarget] of uses)
+    for (const [target, list] of byTarget) lintTarget(workload, target, list, index)
 }
 
 // --- Sidecars ---------------------------------------------------------------------------------------
 function lintSidecars(index: MeshIndex): void {
-  for (const [namespace, sidecars] of Map.groupBy(
-    index.of('Sidecar'),
-    (sidecar) => sidecar.namespace,
-  )) {
+  const byNamespace = Map.groupBy(index.of('Sidecar'), (sidecar) => sidecar.namespace)
+  for (const [namespace, sidecars] of byNamespace) {
     const general = sidecars.filter(({ spec }) => !isSelective(spec.workloadSelector))
     reportRivals(general, 'IST0111', ['spec'], `for the whole namespace ${namespace}`, index)
-    const selective = sidecars.filter(({ spec }) => isSelective(spec.workloadSelector))
-    lintSelectors(selective, index.workloadsByNamespace.get(namespace) ?? [], index)
+    lintSelectors(
+      sidecars.filter(({ spec }) => isSelective(spec.workloadSelector)),
+      index,
+    )
   }
 }
 
@@ -36,44 +29,30 @@ function isSelective(selector: Readonly<Record<string, string>> | undefined): bo
   return selector !== undefined && Object.keys(selector).length > 0
 }
 
-function lintSelectors(
-  sidecars: ReadonlyArray<Of<'Sidecar'>>,
-  workloads: readonly Workload[],
-  index: MeshIndex,
-): void {
-  const told = new Set<Of<'Sidecar'>>()
-  const used = new Set<Of<'Sidecar'>>()
-  for (const workload of workloads) {
-    const chosen = sidecars.filter(({ spec }) =>
-      selects(spec.workloadSelector ?? {}, workload.labels),
-    )
-    for (const sidecar of chosen) used.add(sidecar)
-    const fresh = chosen.filter((sidecar) => !told.has(sidecar))
-    if (chosen.length < 2 || fresh.length === 0) continue
-    for (const sidecar of chosen) told.add(sidecar)
-    reportRivals(
-      chosen,
-      'IST0110',
-      ['spec', 'workloadSelector', 'labels'],
-      `for ${workload.kind} ${workload.name}`,
-      index,
-    )
-  }
-  // Without any workload in the files nothing can be said: theirs may come from flags.
-  if (index.workloads.length === 0) return
-  for (const sidecar of sidecars)
-    if (!used.has(sidecar)) {
-      const labels = Object.entries(sidecar.spec.workloadSelector ?? {}).map((pair) =>
-        pair.join('='),
-      )
-      index.add(
-        'warning',
-        'IST0101',
-        sidecar,
-        ['spec', 'workloadSelector', 'labels'],
-        `no workload of namespace ${sidecar.namespace} in these files has ${labels.join(', ')}`,
-      )
+const LABELS = ['spec', 'workloadSelector', 'labels']
+
+function lintSelectors(sidecars: ReadonlyArray<Of<'Sidecar'>>, index: MeshIndex): void {
+  const chosenBy = new Map<Workload, Array<Of<'Sidecar'>>>()
+  for (const sidecar of sidecars) {
+    const selector = sidecar.spec.workloadSelector ?? {}
+    const workloads = index.selected(sidecar.namespace, selector)
+    for (const workload of workloads) {
+      const list = chosenBy.get(workload)
+      if (list === undefined) chosenBy.set(workload, [sidecar])
+      else list.push(sidecar)
     }
+    // Without any workload in the files nothing can be said: theirs may come from flags.
+    if (workloads.length > 0 || index.workloads.length === 0) continue
+    const labels = Object.entries(selector).map((pair) => pair.join('='))
+    const message = `no workload of namespace ${sidecar.namespace} in these files has ${labels.join(', ')}`
+    index.add('warning', 'IST0101', sidecar, LABELS, message)
+  }
+  const told = new Set<Of<'Sidecar'>>()
+  for (const [workload, chosen] of chosenBy) {
+    if (chosen.length < 2 || chosen.every((sidecar) => told.has(sidecar))) continue
+    for (const sidecar of chosen) told.add(sidecar)
+    reportRivals(chosen, 'IST0110', LABELS, `for ${workload.kind} ${workload.name}`, index)
+  }
 }
 
 function reportRivals(
@@ -106,24 +85,24 @@ interface Use {
   readonly protocol: string
 }
 
-function lintServicesOf(
-  workload: Workload,
-  services: ReadonlyArray<Of<'Service'>>,
+/** What leads to each port of each template; Pods repeat their template. */
+function collectUses(
+  service: Of<'Service'>,
+  uses: Map<Workload, Map<string, Use[]>>,
   index: MeshIndex,
 ): void {
-  const uses = new Map<string, Use[]>()
-  for (const service of services) {
-    const { selector, ports } = service.spec
-    if (Object.keys(selector).length === 0 || !selects(selector, workload.labels)) continue
-    for (const port of ports) {
+  for (const workload of index.selected(service.namespace, service.spec.selector)) {
+    if (workload.kind === 'Pod' || workload.kind === 'WorkloadEntry') continue
+    const byTarget = uses.get(workload) ?? new Map<string, Use[]>()
+    uses.set(workload, byTarget)
+    for (const port of service.spec.ports) {
       const key = `${port.protocol === 'UDP' ? 'UDP ' : ''}${port.targetPort}`
       const use = { service, port: port.port, protocol: declaredProtocol(port) }
-      const list = uses.get(key)
-      if (list === undefined) uses.set(key, [use])
+      const list = byTarget.get(key)
+      if (list === undefined) byTarget.set(key, [use])
       else list.push(use)
     }
   }
-  for (const [target, list] of uses) lintTarget(workload, target, list, index)
 }
 
 function lintTarget(

@@ -1,7 +1,14 @@
 /** Files to resources: everything usable, and everything there is to say about the rest. */
 import { basename } from 'node:path'
 import { compareProblems, compareText, nearest } from './diagnostics.ts'
-import { checkTopLevel, nameOf, namespaceOf, readEnvelope, titleOf } from './envelope.ts'
+import {
+  checkAnnotations,
+  checkTopLevel,
+  nameOf,
+  namespaceOf,
+  readEnvelope,
+  titleOf,
+} from './envelope.ts'
 import type { KnownResource, Loaded } from './kinds.ts'
 import { userIdProblems } from './lint-workloads.ts'
 import { documentsInside, type Found, objectsIn, Placed } from './objects.ts'
@@ -131,6 +138,7 @@ class Loading {
     const reading = new Reading(found.document.source, titleOf(kind, namespace, nameOf(found.root)))
     this.addTwice(twice, reading)
     const named = readEnvelope(found, kind, namespace, reading)
+    checkAnnotations(found.root, reading)
     if (schema.group.endsWith('istio.io')) checkTopLevel(found.root, reading)
     const type = schema.type(named)
     let spec: unknown

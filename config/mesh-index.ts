@@ -1,4 +1,5 @@
 /** Every name of the configuration by what it resolves to: made once for all reference checks. */
+import { nearest } from './diagnostics.ts'
 import type { KnownResource, MeshConfigSpec, ServiceEntrySpec, ServiceSpec } from './kinds.ts'
 import type { Found } from './objects.ts'
 import { type Raw, textOf, within } from './raw.ts'
@@ -40,18 +41,22 @@ const TEMPLATES = [
   'ReplicationController',
 ]
 
+/** Names compared in search of a guess, over the whole check. */
+const MAX_COMPARISONS = 500_000
+
 export class MeshIndex {
   readonly problems: Problem[] = []
   readonly mesh: MeshConfigSpec | undefined
   /** True when a MeshConfig asks for addresses to be allocated to ServiceEntries. */
   readonly allocatesAddresses: boolean
   readonly workloads: readonly Workload[]
-  readonly workloadsByNamespace: ReadonlyMap<string, readonly Workload[]>
   readonly gateways: ReadonlySet<string>
   private readonly exact = new Map<string, Target[]>()
   private readonly wildcards: Target[] = []
   private readonly byKind = new Map<string, KnownResource[]>()
   private readonly refused: ReadonlySet<string>
+  private carriers: ReadonlyMap<string, readonly Workload[]> | undefined
+  private comparisons = 0
 
   constructor(
     resources: readonly KnownResource[],
@@ -68,8 +73,11 @@ export class MeshIndex {
     this.allocatesAddresses = bystanders.some(({ found }) => allocates(found.root))
     for (const service of this.of('Service')) this.addService(service)
     for (const entry of this.of('ServiceEntry')) this.addEntry(entry)
-    this.workloads = [...this.of('Pod').map(workloadOfPod), ...templates(bystanders)]
-    this.workloadsByNamespace = Map.groupBy(this.workloads, ({ namespace }) => namespace)
+    this.workloads = [
+      ...this.of('Pod').map((pod) => workloadOf(pod, pod.labels)),
+      ...this.of('WorkloadEntry').map((entry) => workloadOf(entry, entry.spec.labels)),
+      ...templates(bystanders),
+    ]
     this.gateways = new Set(
       bystanders
         .filter(({ found }) => found.kind === 'Gateway')
@@ -95,8 +103,35 @@ export class MeshIndex {
     return this.wildcards.filter((target) => hostCovers(target.host, host))
   }
 
-  get hosts(): Iterable<string> {
-    return this.exact.keys()
+  /** The known host most like this one; a large mesh with many missing names stops guessing. */
+  guess(host: string): string | undefined {
+    this.comparisons += this.exact.size
+    if (this.comparisons > MAX_COMPARISONS) return undefined
+    return nearest(host, this.exact.keys())?.replace(/\.svc\.$/, '')
+  }
+
+  /** The workloads of a namespace that carry all of these labels (at least one). */
+  selected(namespace: string, selector: Readonly<Record<string, string>>): readonly Workload[] {
+    let fewest: readonly Workload[] | undefined
+    for (const [name, value] of Object.entries(selector)) {
+      const carriers = this.byLabel().get(labelKey(namespace, name, value)) ?? []
+      if (fewest === undefined || carriers.length < fewest.length) fewest = carriers
+    }
+    return (fewest ?? []).filter(({ labels }) => selects(selector, labels))
+  }
+
+  private byLabel(): ReadonlyMap<string, readonly Workload[]> {
+    if (this.carriers !== undefined) return this.carriers
+    const carriers = new Map<string, Workload[]>()
+    for (const workload of this.workloads)
+      for (const [name, value] of Object.entries(workload.labels)) {
+        const key = labelKey(workload.namespace, name, value)
+        const list = carriers.get(key)
+        if (list === undefined) carriers.set(key, [workload])
+        else list.push(workload)
+      }
+    this.carriers = carriers
+    return carriers
   }
 
   add(
@@ -184,15 +219,17 @@ export function originText(resource: KnownResource): string {
   return `${resource.origin.file}:${resource.origin.line}`
 }
 
-function workloadOfPod(pod: Of<'Pod'>): Workload {
-  const { kind, namespace, name, labels, origin } = pod
-  return {
-    kind,
-    namespace,
-    name,
-    labels,
-    place: { file: origin.file, line: origin.line, column: 1 },
-  }
+function workloadOf(
+  resource: Of<'Pod'> | Of<'WorkloadEntry'>,
+  labels: Readonly<Record<string, string>>,
+): Workload {
+  const { kind, namespace, name, origin } = resource
+  const place = { file: origin.file, line: origin.line, column: 1 }
+  return { kind, namespace, name, labels, place }
+}
+
+function labelKey(namespace: string, name: string, value: string): string {
+  return `${namespace} ${name}=${value}`
 }
 
 function* templates(bystanders: readonly Bystander[]): Generator<Workload> {

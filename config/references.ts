@@ -1,5 +1,5 @@
 /** Names that must resolve: hosts, ports, subsets and gateways of VirtualServices. */
-import { didYouMean, nearest } from './diagnostics.ts'
+import { didYouMean } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
 import { lintRoutes } from './lint-routes.ts'
 import { lintServices } from './lint-services.ts'
@@ -122,8 +122,8 @@ function hostHint(written: string, host: string, index: MeshIndex): string {
     if (index.targets(meant).length > 0)
       return `A name with a dot is taken as it is: write ${meant}.`
   }
-  const guess = nearest(host, index.hosts)
-  return guess === undefined ? '' : `Did you mean "${guess.replace(/\.svc\.$/, '')}"?`
+  const guess = index.guess(host)
+  return guess === undefined ? '' : `Did you mean "${guess}"?`
 }
 
 function checkPort(

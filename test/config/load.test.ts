@@ -162,6 +162,24 @@ t.test('kinds that have no effect yet are told once per object, never refused', 
   }
 })
 
+t.test('annotations that cannot act are told', async (t) => {
+  const annotated = (annotation: string) =>
+    load([
+      {
+        path: 'f.yaml',
+        text: entry('a').replace('{name: a}', `{name: a, annotations: {${annotation}: "true"}}`),
+      },
+    ])
+  t.match(annotated('istio.io/dry-run'), {
+    refused: ['WorkloadEntry default/a'],
+    problems: [{ line: 3, column: 35, severity: 'error' }],
+  })
+  t.match(annotated('proxy.istio.io/health-checks-enabled').problems, [
+    { line: 3, severity: 'warning', code: 'OUT-NOTYET' },
+  ])
+  t.same(annotated('example.com/any').problems, [])
+})
+
 t.test('problems come in the order of their places', async (t) => {
   const { problems } = load([
     { path: 'b.yaml', text: entry('b', '""') },
