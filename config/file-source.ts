@@ -150,7 +150,8 @@ class Watch implements Watching {
     const reading = await this.parts.look()
     this.looking = false
     if (this.closed) return
-    this.follow(reading)
+    // What happened between reading a folder and watching it gave no event: look once more.
+    if (this.follow(reading)) this.again = true
     const wait = this.judge(reading)
     const rare = Math.max(this.parts.pollMs, (performance.now() - start) * pollShare)
     const soon = this.again || this.firstEventAt !== undefined
@@ -177,9 +178,12 @@ class Watch implements Watching {
   }
 
   // --- file events ------------------------------------------------------------------------------------
-  /** Watches the folders that were found, and around each root, which may be replaced or missing. */
-  private follow(reading: TreeReading): void {
-    if (!this.parts.events) return
+  /**
+   * Watches the folders that were found, and around each root, which may be replaced or missing.
+   * True when some are watched only now.
+   */
+  private follow(reading: TreeReading): boolean {
+    if (!this.parts.events) return false
     const { folders } = reading
     const around = new Map<string, string[]>()
     for (const path of this.parts.paths)
@@ -189,24 +193,33 @@ class Watch implements Watching {
         watcher.close()
         this.watchers.delete(path)
       }
-    for (const [path, inode] of folders) this.watchOne(path, inode, () => true)
+    let fresh = false
+    for (const [path, inode] of folders) if (this.watchOne(path, inode, () => true)) fresh = true
     const isFile = (path: string) => reading.files.some((file) => file.path === path)
     for (const [path, names] of around) {
       const all = names.some((name) => isFile(join(path, name)))
-      this.watchOne(path, 0n, (name) => all || name === null || names.includes(name))
+      const concerns = (name: string | null) => all || name === null || names.includes(name)
+      if (this.watchOne(path, 0n, concerns)) fresh = true
     }
+    return fresh
   }
 
-  private watchOne(path: string, inode: bigint, concerns: (name: string | null) => boolean): void {
-    if (this.watchers.has(path)) return
+  private watchOne(
+    path: string,
+    inode: bigint,
+    concerns: (name: string | null) => boolean,
+  ): boolean {
+    if (this.watchers.has(path)) return false
     try {
       const watcher = watchFolder(path, { persistent: false }, (_, name) => {
         if (concerns(name)) this.onEvent()
       })
       watcher.on('error', () => this.forget(path, watcher))
       this.watchers.set(path, { inode, watcher })
+      return true
     } catch {
       // No events from here (missing, out of watches, a file system without them): looking remains.
+      return false
     }
   }
 
