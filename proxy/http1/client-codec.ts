@@ -275,6 +275,7 @@ export class Http1ClientCodec
   /** The upstream sent FIN or is gone: whether that is right depends on where we are, once all is used. */
   private checkEnd(): void {
     if (!this.ended || this.consuming) return
+    if (this.starved) this.inlet.pump()
     switch (this.phase) {
       case Phase.Idle:
         this.shut(this.failure)

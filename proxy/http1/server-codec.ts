@@ -271,11 +271,11 @@ export class Http1ServerCodec
   /** The client sent FIN: whether that is right depends on where we are, once all it sent is used. */
   private checkEnd(): void {
     if (!this.ended) return
+    if (this.starved) this.inlet.pump()
     switch (this.phase) {
       case Phase.Head:
-        if (this.inlet.size > 0 && this.intake.begun)
-          this.refuse(requestError(Fault.HeadIncomplete), undefined)
-        else if (this.inlet.size === 0) this.closeGracefully()
+        if (this.inlet.size === 0) this.closeGracefully()
+        else if (this.intake.begun) this.refuse(requestError(Fault.HeadIncomplete), undefined)
         return
       case Phase.Body:
       case Phase.Tunnel: {
@@ -329,7 +329,8 @@ export class Http1ServerCodec
   }
 
   onHeadTimeout(): void {
-    this.refuse(requestError(Fault.HeadTimeout), undefined)
+    this.inlet.pump()
+    if (this.phase === Phase.Head) this.refuse(requestError(Fault.HeadTimeout), undefined)
   }
 
   /** A body that stalls because nobody takes it is not the client's fault. */
