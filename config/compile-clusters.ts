@@ -1,6 +1,6 @@
 /** One cluster per port of every service in scope, and one per subset that a DestinationRule in force defines. */
 import { hash } from 'node:crypto'
-import type { Client } from './compile-client.ts'
+import { type Client, tell } from './compile-client.ts'
 import { clusterName } from './compile-destinations.ts'
 import { type EndpointIndex, endpointSetKey } from './compile-endpoints.ts'
 import {
@@ -31,6 +31,7 @@ export function buildClusters(
   const pools = new PoolSettings(client)
   for (const service of services) {
     const rule = policies.ruleFor(service)
+    if (!endpoints.knowsNode) tellUnknownNode(service, client)
     for (const port of service.ports) {
       const found = endpoints.of(service, port)
       if (found.length > 0 || service.discovery !== 'original-destination')
@@ -43,6 +44,20 @@ export function buildClusters(
     }
   }
   return built
+}
+
+function tellUnknownNode(service: MeshService, client: Client): void {
+  const [source] = service.sources
+  if (source.kind !== 'Service' || source.spec.internalTrafficPolicy !== 'Local') return
+  tell(
+    client,
+    'warning',
+    'OUT-NODE',
+    source,
+    ['spec', 'internalTrafficPolicy'],
+    'internalTrafficPolicy Local has no effect: the node of this workload is not known',
+    'Include the Pod of this workload, with its spec.nodeName and status.podIP.',
+  )
 }
 
 function clusterSpec(

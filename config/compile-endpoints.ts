@@ -68,6 +68,10 @@ export class EndpointIndex {
     return this.podsByAddress.get(address)
   }
 
+  get knowsNode(): boolean {
+    return this.node !== undefined
+  }
+
   /** In the order of addresses. The same array for the same port, whoever asks. */
   of(service: MeshService, port: MeshPort): readonly EndpointSpec[] {
     const key = `${service.namespace} ${port.number} ${service.hostname}`
