@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import t from 'tap'
+import { headerOperators, headerTemplate } from '../../config/schema/header-operators.ts'
 import { compileTimeFormat } from '../../proxy/filters/time-format.ts'
 import {
   supportedOperators,
@@ -69,4 +70,11 @@ t.test('times are written as strftime would, in UTC', async (t) => {
     ['%Q', '%Q'],
   ]
   for (const [format, text] of cases) t.equal(compileTimeFormat(format)(ms), text, format)
+})
+
+t.test('the configuration knows the same operators, and warns about others', async (t) => {
+  t.same(headerOperators, supportedOperators)
+  t.equal(headerTemplate('%REQ(a):3%%% %START_TIME(%Y)%'), undefined)
+  t.match(headerTemplate('%DYNAMIC_METADATA(a:b)%'), { warning: true, message: /DYNAMIC_METADATA/ })
+  t.type(headerTemplate('%REQ(a'), 'object', 'what is no template stays an error')
 })
