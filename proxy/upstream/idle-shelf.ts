@@ -41,7 +41,18 @@ export class IdleShelf implements DeadlineOwner {
   /** The most recently used one, if it may still be used. */
   take(): PooledCodec | undefined {
     const one = this.shelf.pop()
-    if (one === undefined) return undefined
+    return one === undefined ? undefined : this.young(one)
+  }
+
+  /** The same among those that became idle in this turn of the pool or before. */
+  takeFreedBy(turn: number): PooledCodec | undefined {
+    for (let i = this.shelf.length - 1; i >= 0; i--)
+      if (this.shelf[i]!.freedInTurn <= turn) return this.young(this.shelf.splice(i, 1)[0]!)
+    return undefined
+  }
+
+  /** Undefined: it is too old, and with it all that lay longer. */
+  private young(one: PooledCodec): PooledCodec | undefined {
     const now = this.clock.now
     if (now - one.idleSince <= this.limit.at(now)) return one
     // All the others lay even longer.

@@ -14,6 +14,9 @@ import { type EndpointCounts, overflowError, type PoolContext } from './pool-con
 import { type CodecKeeper, PooledCodec } from './pooled-codec.ts'
 import { StreamTicket, type StreamWaiter, type TicketQueue, WaitingLine } from './waiting.ts'
 
+/** A FIN that came with the reply is read in the turn after it, and discards the connection in time. */
+const restTurns = 2
+
 export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   private readonly context: PoolContext
   private readonly target: DialTarget
@@ -26,14 +29,15 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   private dialing = 0
   private tickets = 0
   private draining = false
-  private pumping = false
-  private readonly rest = (): void => {
-    setImmediate(this.pump)
-  }
-  private readonly pump = (): void => {
-    this.pumping = false
+  /** Turns of the loop counted while freed connections rest for waiting requests. */
+  private turn = 0
+  private turning = false
+  private readonly nextTurn = (): void => {
+    this.turn++
+    this.turning = false
     this.serveWaiting()
     this.settle()
+    if (this.waiting.length > 0 && this.idle.length > 0) this.rest()
   }
 
   /** `onQuiet`: nothing is open, dialed or waited for any more; may be called again and again. */
@@ -47,11 +51,9 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.target = target
     this.account = new PoolAccount(context, counts)
     this.onQuiet = onQuiet
-    this.idle = new IdleShelf(
-      context.settings.httpIdleTimeoutMs,
-      context.clock,
-      context.wheel,
-      (one) => this.retire(one, 'idle'),
+    const { settings, clock, wheel } = context
+    this.idle = new IdleShelf(settings.httpIdleTimeoutMs, clock, wheel, (one) =>
+      this.retire(one, 'idle'),
     )
     context.room.join(this)
   }
@@ -130,9 +132,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   }
 
   onRoom(): boolean {
-    const before = this.dialing
-    this.settle()
-    return this.dialing > before
+    return this.settle()
   }
 
   // --- what a PooledCodec tells
@@ -217,12 +217,11 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   // --- the inside
   private waitFor(waiter: StreamWaiter): StreamTicket | undefined {
-    const { limits, room } = this.context
     if (this.waiting.length >= this.dialing + this.idle.length) {
-      if (room.take()) this.dial(this.tickets + 1)
+      if (this.context.room.take()) this.dial(this.tickets + 1)
       else if (!this.account.admitUncovered(this)) {
         this.account.requestEnds()
-        waiter.onNoStream(overflowError(this.context, limits.pending))
+        waiter.onNoStream(overflowError(this.context, this.context.limits.pending))
         return undefined
       }
     }
@@ -233,12 +232,13 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     return ticket
   }
 
-  /** Dials for waiting requests as far as there is room: at most one dial for each. */
-  private settle(): void {
-    const { room } = this.context
-    while (this.waiting.length > this.dialing + this.idle.length && room.take())
+  /** Dials for waiting requests as far as there is room, at most once for each; false: no dial. */
+  private settle(): boolean {
+    const { dialing } = this
+    while (this.waiting.length > this.dialing + this.idle.length && this.context.room.take())
       this.dial(this.tickets)
     this.cover()
+    return this.dialing > dialing
   }
 
   private cover(): void {
@@ -285,7 +285,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   private serveWaiting(): void {
     while (this.waiting.length > 0) {
-      const one = this.idle.take()
+      const one = this.idle.takeFreedBy(this.turn - restTurns)
       if (one === undefined) return
       this.serve(one, this.waiting.shift()!)
     }
@@ -297,12 +297,15 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
       this.retire(one, this.draining ? 'drain' : 'room')
       return
     }
+    one.freedInTurn = this.turn
     this.idle.put(one)
-    if (this.waiting.length > 0 && !this.pumping) {
-      // Two turns: a FIN that came with the reply is read in the next one, and discards it in time.
-      this.pumping = true
-      setImmediate(this.rest)
-    }
+    if (this.waiting.length > 0) this.rest()
+  }
+
+  private rest(): void {
+    if (this.turning) return
+    this.turning = true
+    setImmediate(this.nextTurn)
   }
 
   /** We close it. */

@@ -32,6 +32,8 @@ export class PooledCodec implements DialReceiver, ClientCodecOwner, DeadlineOwne
   closed = false
   requests = 0
   idleSince = 0
+  /** When it became idle, in the pool's turns. */
+  freedInTurn = 0
   /** At the last use: the age it had lain idle, when, and the bytes received until then. */
   idleAge = 0
   usedAt = 0

@@ -80,6 +80,8 @@ export class FakeCodec {
   opened = 0
   drained = false
   destroyed: ProxyError | true | undefined = undefined
+  /** By the endpoint. */
+  closed = false
 
   constructor(connection: Connection, owner: ClientCodecOwner) {
     this.connection = connection
@@ -109,6 +111,7 @@ export class FakeCodec {
   finish(): void {
     ;(this.connection as unknown as FakeConnection).bytesRead += 100
     if (this.drained) {
+      this.closed = true
       this.owner.onClosed(this.as, undefined)
       return
     }
@@ -119,6 +122,7 @@ export class FakeCodec {
   /** The endpoint closed the connection. */
   close(error?: ProxyError): void {
     this.capacity = 0
+    this.closed = true
     this.owner.onClosed(this.as, error)
   }
 
