@@ -1,6 +1,6 @@
 /** A running demo mesh: six applications with a sidecar each, started and ended together. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ export interface Launch {
 export class Mesh implements AsyncDisposable {
   readonly ground: Ground
   /** Generated files (Pods) and logs. */
-  readonly folder = mkdtempSync(join(tmpdir(), 'outrider-demo-'))
+  readonly folder = openFolder('outrider-demo-')
   private readonly children: ChildProcess[] = []
   private readonly configFolder: string
   private died: string | undefined
@@ -120,6 +120,13 @@ export class Mesh implements AsyncDisposable {
     await this.ground[Symbol.asyncDispose]()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/** A temporary folder that sidecars running as another user can read. */
+export function openFolder(prefix: string): string {
+  const folder = mkdtempSync(join(tmpdir(), prefix))
+  chmodSync(folder, 0o755)
+  return folder
 }
 
 export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
