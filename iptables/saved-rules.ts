@@ -81,6 +81,9 @@ export function savedFingerprint(saved: SavedRules): string {
 /** Differences between the plan and what is in force, in words; rule texts come back changed, so they are counted. */
 export function differencesOf(plan: FamilyPlan, saved: SavedRules): string[] {
   if (plan.tables.length > 0 && !hasOwnRules(saved)) return [`${plan.family} has no capture rules`]
+  const fingerprint = savedFingerprint(saved)
+  if (plan.fingerprint !== '' && fingerprint !== '' && fingerprint !== plan.fingerprint)
+    return [`${plan.family} rules are of other options (${fingerprint}, not ${plan.fingerprint})`]
   const found: string[] = []
   const names = new Set([...plan.tables, ...saved.tables].map(({ name }) => name as string))
   for (const name of names) {
@@ -89,9 +92,6 @@ export function differencesOf(plan: FamilyPlan, saved: SavedRules): string[] {
     found.push(...chainDifferences(name, wanted?.chains ?? [], present?.chains ?? []))
     found.push(...jumpDifferences(name, wanted?.jumps ?? [], present?.jumps ?? []))
   }
-  const fingerprint = savedFingerprint(saved)
-  if (fingerprint !== plan.fingerprint && found.length === 0)
-    found.push(`rules are of other options (${fingerprint || 'no fingerprint'})`)
   return found.map((difference) => `${plan.family} ${difference}`)
 }
 

@@ -29,17 +29,25 @@ export function requireTools(t: Test, ...tools: readonly string[]): boolean {
   return unlessMissing(t, missing.length > 0 ? `not installed: ${missing.join(', ')}` : undefined)
 }
 
+const open = new Set<Network>()
+
+/** Namespaces outlive a program that is told to end: they are taken away first. */
+function disposeOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      for (const network of open) network[Symbol.dispose]()
+      process.exit(1)
+    })
+}
+
 /**
  * A network for this test program, disposed by `using`, at exit, and when the program is told to end.
  * Addresses may repeat between programs: every network is a world of its own.
  */
 export function openNetwork(nodeAddresses?: readonly string[]): Network {
+  if (open.size === 0) disposeOnSignals()
   const prefix = 'outrider-test'
   const network = Network.open(nodeAddresses ? { prefix, nodeAddresses } : { prefix })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => {
-      network[Symbol.dispose]()
-      process.exit(1)
-    })
+  open.add(network)
   return network
 }
