@@ -141,7 +141,7 @@ function concludeOpaque(call: Call): Conclusion {
 }
 
 function refusedPath(): PlainOutcome {
-  const why = 'the path holds %00, or escapes that build new escapes when decoded'
+  const why = 'the path holds %00'
   return { kind: 'refused', status: 400, reason: 'bad_request', why, origin: undefined }
 }
 

@@ -78,46 +78,41 @@ function isSegmentEnd(c: number): boolean {
   return Number.isNaN(c) || c === Slash || c === 63 || c === 35 || c === Backslash
 }
 
-/** Passes after which a path that goes on changing is refused: `%%32%35...` builds escapes out of escapes. */
-const passLimit = 4
-
 function canonicalPath(path: string, mode: PathNormalization): string {
-  let text = path
-  for (let pass = 0; pass < passLimit; pass++) {
-    const next = onePass(text, mode)
-    if (next === text || next === '') return next
-    text = next
-  }
-  return ''
+  const decoded = mode === 'DECODE_AND_MERGE_SLASHES' ? path.replace(/%(?:2f|5c)/gi, '/') : path
+  const escaped = decodeAndEscape(decoded)
+  if (escaped === '') return ''
+  const resolved = removeDotSegments(escaped)
+  return mode === 'BASE' ? resolved : resolved.replace(/\/{2,}/g, '/')
 }
 
-function onePass(path: string, mode: PathNormalization): string {
-  let text = path
-  if (mode === 'DECODE_AND_MERGE_SLASHES') text = text.replace(/%(?:2f|5c)/gi, '/')
-  text = decodeAndEscape(text)
-  if (text === '') return ''
-  text = removeDotSegments(text)
-  return mode === 'BASE' ? text : text.replace(/\/{2,}/g, '/')
-}
-
-/** Unreserved escapes decoded, `\` turned, what may not stand in a path escaped; `` for `%00`. */
+/**
+ * Unreserved escapes decoded, `\` turned, what may not stand in a path escaped; `` for `%00`. A `%` that
+ * was no escape and would become one by what was decoded behind it is written `%25`: nothing that
+ * decodes again sees another path.
+ */
 function decodeAndEscape(path: string): string {
   let out = ''
+  /** Where the last `%` that is no escape stands in `out`. */
+  let stray = -1
   for (let i = 0; i < path.length; i++) {
     const c = path.charCodeAt(i)
     if (c === Percent) {
       const byte = escapedByte(path, i)
       if (byte === 0) return ''
-      if (byte > 0) {
-        out += classes[byte] === Class.Unreserved ? String.fromCharCode(byte) : path.slice(i, i + 3)
-        i += 2
+      if (byte < 0) {
+        stray = out.length
+        out += '%'
         continue
       }
-      out += '%'
+      out += classes[byte] === Class.Unreserved ? String.fromCharCode(byte) : path.slice(i, i + 3)
+      i += 2
     } else if (c === Backslash) out += '/'
     else if (c > 255) out += encodeURIComponent(path[i]!)
     else if (classes[c] === Class.Escape) out += `%${hex(c)}`
     else out += path[i]
+    if (stray >= 0 && stray === out.length - 3 && escapedByte(out, stray) >= 0)
+      out = `${out.slice(0, stray)}%25${out.slice(stray + 1)}`
   }
   return out
 }

@@ -35,8 +35,13 @@ const base: ReadonlyArray<readonly [sent: string, canonical: string]> = [
   ['/a?x=../b|"\\', '/a?x=../b|"\\'],
   ["/a!$&'()*+,;=:@[]", "/a!$&'()*+,;=:@[]"],
   ['/caf\u00c3\u00a9', '/caf%C3%A9'],
-  ['/%%32e/x', '/x'],
-  ['/%%32e%%32e/x', '/x'],
+  ['/%%32e/x', '/%252e/x'],
+  ['/%%32e%%32e/x', '/%252e%252e/x'],
+  ['/%%32%65', '/%252e'],
+  ['/%2%65', '/%252e'],
+  ['/%%30%30', '/%2500'],
+  ['/%0%41/%0!', '/%250A/%0!'],
+  ['/%%%32e', '/%%252e'],
   ['/%252e%252e/x', '/%252e%252e/x'],
   ['*', '*'],
   ['db:3306', 'db:3306'],
@@ -61,12 +66,6 @@ t.test('DECODE_AND_MERGE_SLASHES turns escaped slashes first', async (t) => {
   t.equal(canonicalTarget('/a%2Fb%5cc', mode), '/a/b/c')
   t.equal(canonicalTarget('/a%2f..%2Fb', mode), '/b')
   t.equal(canonicalTarget('/a?x=%2F', mode), '/a?x=%2F')
-})
-
-t.test('escapes that build escapes without end are refused', async (t) => {
-  let target = '%2e'
-  for (let i = 0; i < 8; i++) target = target.replaceAll('2', '%32')
-  t.equal(canonicalTarget(`/${target}`, 'BASE'), '')
 })
 
 t.test('a canonical target is its own canonical form, and the same string', async (t) => {
