@@ -13,6 +13,8 @@ import { UpstreamInstruments } from './upstream-instruments.ts'
 export interface RecordLog {
   exchange(record: ExchangeRecord): void
   connection(record: ConnectionRecord): void
+  /** Writes everything out. */
+  close(): Promise<void>
 }
 
 class DirectionCounts {
@@ -94,6 +96,13 @@ export class Recorder {
     metrics.countBytes(record)
     metrics.countClosed(record)
     if (this.log !== undefined) this.log.connection(record)
+  }
+
+  /** Writes out what is told but not written; await it before the thread ends, or lines are lost. */
+  async close(): Promise<void> {
+    const { log } = this
+    this.log = undefined
+    await log?.close()
   }
 
   /** A client's connection was accepted, later closed; refused: closed at once for want of room. */

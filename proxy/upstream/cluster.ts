@@ -13,6 +13,7 @@ import type { Connection } from '../net/connection.ts'
 import type { Dialer } from '../net/dialing.ts'
 import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
+import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
 import { ConnectionRoom } from './connection-room.ts'
 import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
 import { leastRequest } from './least-request.ts'
@@ -121,6 +122,11 @@ export class Cluster implements EndpointOwner {
 
   get limits(): Limits {
     return this.poolContext.limits
+  }
+
+  /** Handles for what happens on its connections; retries are counted there by the exchange. */
+  get instruments(): UpstreamInstruments {
+    return this.poolContext.instruments
   }
 
   /** Handles for requests that reached the cluster but no endpoint. */

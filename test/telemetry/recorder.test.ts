@@ -239,10 +239,13 @@ t.test('the log is told of every record', async (t) => {
   const recorder = new Recorder(instruments, own, {
     exchange: (record) => told.push(`exchange ${record.status}`),
     connection: (record) => told.push(`connection ${record.receivedBytes}`),
+    close: async () => void told.push('closed'),
   })
   recorder.finishExchange(exchange('inbound', 201))
   recorder.finishConnection(new ConnectionRecord('inbound', 0, 0, here, there))
-  t.same(told, ['exchange 201', 'connection 0'])
+  await recorder.close()
+  recorder.finishExchange(exchange('inbound', 202))
+  t.same(told, ['exchange 201', 'connection 0', 'closed'])
 })
 
 t.test('client connections and requests are gauged by direction', async (t) => {
