@@ -14,7 +14,7 @@ export interface RecordLog {
   exchange(record: ExchangeRecord): void
   connection(record: ConnectionRecord): void
   /** Writes everything out. */
-  close(): Promise<void>
+  close?(): Promise<void>
 }
 
 class DirectionCounts {
@@ -102,7 +102,7 @@ export class Recorder {
   async close(): Promise<void> {
     const { log } = this
     this.log = undefined
-    await log?.close()
+    await log?.close?.()
   }
 
   /** A client's connection was accepted, later closed; refused: closed at once for want of room. */
