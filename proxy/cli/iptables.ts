@@ -142,12 +142,13 @@ async function apply(flags: Flags, command: Command): Promise<void> {
   }
   const result = await applyCapture(plan, {
     lockWaitSeconds: flags.lockWait ?? lockWaitSeconds,
-    ...(flags.verify === false ? {} : { verify }),
+    ...(flags.verify === false || plan.options.interceptionMode === 'none' ? {} : { verify }),
   })
   const warnings = [...result.warnings, ...(verified?.notes ?? [])]
   for (const warning of warnings) process.stderr.write(`outrider: warning: ${warning}\n`)
   const outcome = result.outcome === 'applied' ? 'applied' : 'in place already, nothing changed'
-  say(`capture rules ${outcome} (${result.backend})`)
+  if (plan.options.interceptionMode === 'none') say('capture is off: no rules are here')
+  else say(`capture rules ${outcome} (${result.backend})`)
   for (const claim of verified?.proven ?? []) say(`  proven: ${claim}`)
 }
 

@@ -42,6 +42,16 @@ t.test('the command applies and proves, checks, and takes away', async (t) => {
   t.notMatch(pod.rules(), 'OUTRIDER')
 })
 
+t.test('mode NONE takes away what an earlier mode put there', async (t) => {
+  if (!requireRoot(t) || !requireTools(t, 'iptables-nft')) return
+  using pod = await Pod.open({ programs: false })
+  t.match(pod.cli(['apply', '--no-verify']), { status: 0 })
+  const none = ['apply', '--interception-mode', 'NONE']
+  t.match(pod.cli(none), { status: 0, stderr: '', stdout: /capture is off/ })
+  t.notMatch(pod.rules(), 'OUTRIDER')
+  t.match(pod.cli(none), { status: 0, stderr: '', stdout: /capture is off/ }, 'again')
+})
+
 t.test('--netns works in another namespace', async (t) => {
   if (!requireRoot(t) || !requireTools(t, 'iptables-nft', 'nsenter')) return
   using pod = await Pod.open({ programs: false })
