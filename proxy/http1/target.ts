@@ -11,8 +11,8 @@ export function readTarget(head: RequestHead): Fault | 0 {
   const target = head.target
   if (head.method === 'CONNECT') {
     const colon = target.lastIndexOf(':')
-    if (!isAuthority(target) || !consistsOf(target.slice(colon + 1), ByteClass.Digit))
-      return Fault.TargetForm
+    if (colon < 0 || !isAuthority(target)) return Fault.TargetForm
+    if (!consistsOf(target.slice(colon + 1), ByteClass.Digit)) return Fault.TargetForm
     head.authority = target
     return 0
   }
