@@ -1,7 +1,8 @@
 /** The whole explanation of one call from one workload, as data: what text and JSON are made of. */
+import { nearest } from '../../config/diagnostics.ts'
 import type { Origin, RouteSpec, Snapshot } from '../../config/snapshot.ts'
 import { canonicalTarget } from '../http/path.ts'
-import { explainRoute, type RuleVerdict } from '../routing/explain.ts'
+import { explainHost, explainRoute, type RuleVerdict } from '../routing/explain.ts'
 import {
   type DestinationOutcome,
   explainDestinations,
@@ -45,13 +46,20 @@ export interface CallExplanation {
 export type PlainOutcome =
   | { readonly kind: 'tcp'; readonly destinations: readonly DestinationOutcome[] }
   /** To the address that was called, as if there were no proxy. */
-  | { readonly kind: 'passthrough'; readonly why: string; readonly origin: Origin | undefined }
+  | {
+      readonly kind: 'passthrough'
+      readonly why: string
+      /** What may have been meant, or ``. */
+      readonly hint: string
+      readonly origin: Origin | undefined
+    }
   /** `status` 0: the connection is closed. */
   | {
       readonly kind: 'refused'
       readonly status: number
       readonly reason: string
       readonly why: string
+      readonly hint: string
       readonly origin: Origin | undefined
     }
 
@@ -142,25 +150,43 @@ function concludeOpaque(call: Call): Conclusion {
 
 function refusedPath(): PlainOutcome {
   const why = 'the path holds %00'
-  return { kind: 'refused', status: 400, reason: 'bad_request', why, origin: undefined }
+  return { kind: 'refused', status: 400, reason: 'bad_request', why, hint: '', origin: undefined }
 }
 
 function noRule(origin: Origin): PlainOutcome {
   const why = 'the host is known, but no rule matches the request'
-  return { kind: 'refused', status: 404, reason: 'route_not_found', why, origin }
+  return { kind: 'refused', status: 404, reason: 'route_not_found', why, hint: '', origin }
 }
 
 /** What the outbound policy makes of a destination that no configuration knows. */
-function unknownDestination({ snapshot, asked, found }: Call, status: number): PlainOutcome {
-  const { mode, origin } = snapshot.outbound.policy
-  if (found.endpoint)
-    return { kind: 'passthrough', why: `${found.address} is the address of a known Pod`, origin }
+function unknownDestination(call: Call, status: number): PlainOutcome {
+  const { asked, found } = call
+  const { mode, origin } = call.snapshot.outbound.policy
+  if (found.endpoint) {
+    const why = `${found.address} is the address of a known Pod`
+    return { kind: 'passthrough', why, hint: '', origin: undefined }
+  }
   const what = status === 0 ? `${asked.host}:${asked.port}` : asked.head.authority
   const policy = `the outbound policy is ${mode}${origin === undefined ? ', the default' : ''}`
-  if (mode === 'ALLOW_ANY') {
-    const why = `${what} is unknown, and ${policy}`
-    return { kind: 'passthrough', why, origin }
+  const why = `${what} is unknown, and ${policy}`
+  const hint = meantInstead(call)
+  if (mode === 'ALLOW_ANY') return { kind: 'passthrough', why, hint, origin }
+  const more = `${why}: a ServiceEntry would allow it`
+  return { kind: 'refused', status, reason: 'unknown_destination', why: more, hint, origin }
+}
+
+/** The same host on another port, or a host of this port whose name is close. */
+function meantInstead({ snapshot, asked, found }: Call): string {
+  const ports = new Set<number>()
+  for (const { addresses, http, port } of snapshot.outbound.listeners)
+    if (http !== undefined && addresses.length === 0)
+      if (explainHost(http, asked.host)?.how === 'exact') ports.add(port)
+  if (ports.size > 0) {
+    const [first] = ports
+    const known = `${asked.host} is known on port ${[...ports].join(', ')}`
+    return `${known}: did you mean http://${asked.host}:${first}?`
   }
-  const why = `${what} is unknown, and ${policy}: a ServiceEntry would allow it`
-  return { kind: 'refused', status, reason: 'unknown_destination', why, origin }
+  const names = found.listener?.http?.virtualHosts.flatMap(({ domains }) => domains) ?? []
+  const guess = nearest(asked.host.toLowerCase(), names)
+  return guess === undefined ? '' : `Did you mean ${guess}?`
 }

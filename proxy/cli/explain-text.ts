@@ -87,10 +87,10 @@ function outcomeText(call: CallExplanation): string[] {
     winner === undefined ? '' : `, as ${winner.rule} says (${placeText(winner.origin)})`
   switch (outcome.kind) {
     case 'passthrough':
-      return [`goes to the address that was called: ${outcome.why}`, ...originLine(outcome.origin)]
+      return [`goes to the address that was called: ${outcome.why}`, ...reasonLines(outcome)]
     case 'refused': {
       const how = outcome.status === 0 ? 'the connection is closed' : `answered ${outcome.status}`
-      return [`${how} (${outcome.reason}): ${outcome.why}`, ...originLine(outcome.origin)]
+      return [`${how} (${outcome.reason}): ${outcome.why}`, ...reasonLines(outcome)]
     }
     case 'redirect':
       return [
@@ -120,8 +120,9 @@ function outcomeText(call: CallExplanation): string[] {
   }
 }
 
-function originLine(origin: Origin | undefined): string[] {
-  return origin === undefined ? [] : [`  ${whereText(origin)}`]
+function reasonLines({ origin, hint }: { origin: Origin | undefined; hint: string }): string[] {
+  const lines = origin === undefined ? [] : [`  ${whereText(origin)}`]
+  return hint === '' ? lines : [...lines, `  ${hint}`]
 }
 
 function destinationText(destination: DestinationOutcome): string[] {

@@ -199,6 +199,14 @@ t.test('unknown hosts follow the outbound policy, known Pods are always reached'
   t.match(strict('http://10.0.0.2:9080/'), { kind: 'passthrough', why: /known Pod/ })
 })
 
+t.test('an unknown host brings what may have been meant', async (t) => {
+  t.match(explained('GET', 'http://reviews/').outcome, {
+    hint: 'reviews is known on port 9080: did you mean http://reviews:9080?',
+  })
+  t.match(explained('GET', 'http://review:9080/').outcome, { hint: 'Did you mean reviews?' })
+  t.match(explained('GET', 'http://example.com:9080/').outcome, { hint: '' })
+})
+
 t.test('connections that are not HTTP follow tcp rules', async (t) => {
   for (const url of ['tcp://echo:9000', 'tcp://10.96.0.11:9000', 'http://echo:9000/']) {
     const call = explained('GET', url)
