@@ -115,7 +115,7 @@ export function explainDestinations(
       cluster,
       share: total === 0 ? 1 / destinations.length : weight / total,
       origin,
-      refusal: refusalOf(spec, endpoints),
+      refusal: spec === undefined ? missing(cluster, snapshot) : refusalOf(spec, endpoints),
       subsetLabels: spec?.subsetLabels ?? {},
       discovery: spec?.discovery,
       loadBalancer: spec?.loadBalancer.kind,
@@ -137,9 +137,18 @@ function endpointsOf(cluster: ClusterSpec, { endpointSets }: Endpoints): Endpoin
   return all.filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value))
 }
 
-function refusalOf(cluster: ClusterSpec | undefined, endpoints: readonly EndpointSpec[]): string {
-  if (cluster === undefined)
-    return '503 NC: there is no such service, port or subset for this workload'
+/** Why there is no cluster of that name: `outbound|9080|v1|reviews.default.svc.cluster.local`. */
+function missing(name: string, { clusters }: Endpoints): string {
+  const [, port, subset, host] = name.split('|')
+  if (clusters.has(`outbound|${port}||${host}`))
+    return `503 NC: no DestinationRule in force gives ${host} a subset ${subset}`
+  const ports = new Set<number>()
+  for (const { service, port: known } of clusters.values()) if (service === host) ports.add(known)
+  if (ports.size > 0) return `503 NC: ${host} has no port ${port}, only ${[...ports].join(', ')}`
+  return `503 NC: this workload sees no service ${host}`
+}
+
+function refusalOf(cluster: ClusterSpec, endpoints: readonly EndpointSpec[]): string {
   if (cluster.discovery === 'original-destination') return ''
   if (endpoints.length === 0) {
     const labels = Object.entries(cluster.subsetLabels).map(([key, value]) => `${key}=${value}`)

@@ -63,7 +63,10 @@ spec:
         - {destination: {host: reviews, subset: v1}, weight: 90}
         - {destination: {host: reviews, subset: v3}, weight: 10}
     - match: [{method: {exact: POST}}]
-      route: [{destination: {host: nowhere}}]
+      route:
+        - {destination: {host: nowhere}, weight: 1}
+        - {destination: {host: reviews, subset: v9}, weight: 1}
+        - {destination: {host: reviews, port: {number: 81}}, weight: 1}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -175,7 +178,11 @@ t.test('redirects, direct replies, missing destinations and missing rules are to
   })
   t.match(explained('POST', 'http://reviews:9080/').outcome, {
     kind: 'forward',
-    destinations: [{ refusal: /^503 NC/ }],
+    destinations: [
+      { refusal: '503 NC: this workload sees no service nowhere.default.svc.cluster.local' },
+      { refusal: /^503 NC: no DestinationRule in force gives reviews.* a subset v9$/ },
+      { refusal: /^503 NC: reviews.* has no port 81, only 9080$/ },
+    ],
   })
   t.match(explained('GET', 'http://reviews:9080/x').outcome, {
     kind: 'refused',
