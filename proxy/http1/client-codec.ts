@@ -48,6 +48,8 @@ export class Http1ClientCodec
   /** Inside consume: what follows the reply in the same bytes is not known yet. */
   private consuming = false
   private replyRead = false
+  /** Nobody waits for the end of the reply. */
+  private untold = false
   /** The upstream sent FIN, or the connection is gone (then with `failure` if it broke). */
   private ended = false
   private failure: ProxyError | undefined = undefined
@@ -201,8 +203,7 @@ export class Http1ClientCodec
       this.finishTunnel()
       return
     }
-    if (this.consuming) this.replyRead = true
-    else this.finishReply(this.inlet.size > 0)
+    this.replyDone()
   }
 
   onBodyFault(_reader: BodyReader, fault: Fault): void {
@@ -212,16 +213,21 @@ export class Http1ClientCodec
   onBodyCancelled(reader: BodyReader, error: ProxyError): void {
     const { stream } = this
     if (stream === undefined || this.reader !== reader) return
-    // A reply without body is complete: the connection is as good as before.
-    if (reader.length === 0) this.finishReply(this.inlet.size > 0, false)
-    else this.cancelStream(stream, error)
+    this.cancelStream(stream, error)
+  }
+
+  private replyDone(): void {
+    if (this.consuming) this.replyRead = true
+    else this.finishReply(this.inlet.size > 0)
   }
 
   /** `surplus`: more bytes came than the reply has. */
-  private finishReply(surplus: boolean, tell = true): void {
+  private finishReply(surplus: boolean): void {
     const stream = this.stream!
+    const tell = !this.untold
     this.stream = undefined
     this.replyRead = false
+    this.untold = false
     const doubtful = surplus || !this.persistent || !stream.requestSent
     if (doubtful || this.draining || this.ended || this.connection.closing) {
       stream.sink.abandon()
@@ -253,7 +259,14 @@ export class Http1ClientCodec
   }
 
   cancelStream(stream: Http1UpstreamStream, error: ProxyError): void {
-    if (stream !== this.stream) return
+    if (stream !== this.stream || this.untold) return
+    if (this.phase === Phase.Body && this.reader!.length === 0) {
+      // A reply without body is complete: the connection is as good as before.
+      this.untold = true
+      this.reader!.discard()
+      this.replyDone()
+      return
+    }
     const tunnel = this.phase === Phase.Tunnel
     this.stream = undefined
     stream.sink.abandon()

@@ -230,7 +230,7 @@ const rows: Record<Fault, Row> = {
     'The request head did not arrive in time.',
   ],
   [Fault.BodyTimeout]: [
-    ErrorCode.StreamIdle,
+    ErrorCode.RequestTimeout,
     'stream_idle_timeout',
     'The request body stopped arriving.',
   ],

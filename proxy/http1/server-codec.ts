@@ -295,7 +295,7 @@ export class Http1ServerCodec
     const stream = this.stream!
     this.phase = Phase.Linger
     if (stream.replied) this.exit.cutting(stream.writer?.frame, error)
-    else stream.status = this.exit.refusing(error, stream.head.method)
+    else this.exit.refusing(error, stream.head.method)
     this.abort(stream, error)
   }
 

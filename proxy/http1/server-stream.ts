@@ -26,9 +26,7 @@ export class Http1ServerStream implements ServerStream {
   readonly head: RequestHead
   readonly body: BodyReader
   owner: StreamOwner | undefined = undefined
-  /** Of the reply head that was sent, by the exchange or, when the request broke off, by the codec; 0: none. */
-  status = 0
-  /** Set by the codec with the reply head. */
+  /** Takes the reply body, once the reply head is sent. */
   writer: BodyWriter | undefined = undefined
   private readonly codec: StreamCodec
 
@@ -43,7 +41,7 @@ export class Http1ServerStream implements ServerStream {
   }
 
   get replied(): boolean {
-    return this.status !== 0
+    return this.writer !== undefined
   }
 
   inform(head: ResponseHead): void {
@@ -62,7 +60,6 @@ export class Http1ServerStream implements ServerStream {
       writer.abandon()
       return writer
     }
-    this.status = status
     this.writer = writer
     const closing = !codec.persistsAfter(this, frame)
     const framing = replyFraming(this.head, head, frame, length, closing)

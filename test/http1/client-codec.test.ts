@@ -298,6 +298,18 @@ t.test('a bodiless reply nobody takes leaves the connection usable', async (t) =
   t.strictSame(reply.events, ['reply 503'])
 })
 
+t.test('a bodiless reply cancelled while it is told does not hide what follows it', async (t) => {
+  for (const surplus of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n']) {
+    const { connection, pool, codec } = rig()
+    const reply = new ReceivedReply(false)
+    reply.onReply = () => stream.cancel(givenUp())
+    const stream = codec.open(request(), 0, reply)
+    connection.deliver(`HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n${surplus}`)
+    t.strictSame(pool.events, [surplus === '' ? 'capacity 1' : 'closed'])
+    t.strictSame(reply.events, [])
+  }
+})
+
 t.test('cancel closes and tells the receiver nothing more', async (t) => {
   const { connection, pool, codec } = rig()
   const reply = new ReceivedReply()

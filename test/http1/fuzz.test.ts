@@ -3,6 +3,7 @@ import { Random } from '../../proxy/base/random.ts'
 import { RequestHead } from '../../proxy/http/head.ts'
 import { Http1ClientCodec } from '../../proxy/http1/client-codec.ts'
 import { clientDefaults, serverDefaults } from '../../proxy/http1/options.ts'
+import { refusalStatus } from '../../proxy/http1/refusal.ts'
 import { Http1ServerCodec } from '../../proxy/http1/server-codec.ts'
 import { FakeConnection } from '../support/fake-connection.ts'
 import {
@@ -35,8 +36,11 @@ function codecRequests(pieces: string[]): string[] {
       served.answer('ok')
     }
     served.onAbort = (error) => {
-      const { status } = stream as unknown as { status: number }
-      seen.push(error.code === 'downstream_remote_disconnect' ? 'short body' : `refused ${status}`)
+      seen.push(
+        error.code === 'downstream_remote_disconnect'
+          ? 'short body'
+          : `refused ${refusalStatus(error)}`,
+      )
     }
   })
   const limits = { headBytes, fields: 100 }
