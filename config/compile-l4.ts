@@ -3,7 +3,7 @@ import type { Client } from './compile-client.ts'
 import { clusterName, type Destinations } from './compile-destinations.ts'
 import { noEdits } from './compile-headers.ts'
 import { staticMiss } from './compile-matches.ts'
-import { canonicalPrefix } from './compile-names.ts'
+import { canonicalPrefix, isWildcard } from './compile-names.ts'
 import type { MeshPort, MeshService } from './compile-registry.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
 import { hostCovers } from './schema/hosts.ts'
@@ -34,7 +34,7 @@ export class L4Compiler {
     const owners = this.routes.filter(({ hosts }) =>
       hosts.some((host) => hostCovers(host, service.hostname)),
     )
-    const tls = owners.flatMap((owner) => this.tls(owner, port.number))
+    const tls = byServerName(owners.flatMap((owner) => this.tls(owner, port.number)))
     if (port.protocol === 'tls') {
       if (tls.length > 0) return { tls, tcp: [] }
       const destinations = [straight(service, port)]
@@ -90,6 +90,33 @@ export class L4Compiler {
     const destinations = [straight(service, port)]
     return [...found, { path: '', destinationSubnets: [], destinations, origin }]
   }
+}
+
+/**
+ * The first route for a server name (and the same subnets) wins; then routes stand in the order in
+ * which they are to be tried: those for subnets, exact names, longer wildcards, any name.
+ */
+export function byServerName(routes: readonly TlsRouteSpec[]): TlsRouteSpec[] {
+  const taken = new Set<string>()
+  const single: TlsRouteSpec[] = []
+  for (const route of routes) {
+    const free = route.sniHosts.filter((name) => {
+      const key = `${name} ${route.destinationSubnets.join(',')}`
+      return !taken.has(key) && taken.add(key)
+    })
+    const exact = free.filter((name) => !isWildcard(name))
+    if (exact.length > 0) single.push({ ...route, sniHosts: exact })
+    for (const name of free) if (isWildcard(name)) single.push({ ...route, sniHosts: [name] })
+    if (route.sniHosts.length === 0) single.push(route)
+  }
+  return single.sort((a, b) => tlsRank(b) - tlsRank(a))
+}
+
+/** Lengths of names are below 256. */
+function tlsRank({ sniHosts, destinationSubnets }: TlsRouteSpec): number {
+  const [name] = sniHosts
+  const byName = name === undefined ? 0 : isWildcard(name) ? name.length : 1_000
+  return destinationSubnets.length > 0 ? 10_000 + byName : byName
 }
 
 function straight(service: MeshService, port: MeshPort): DestinationSpec {

@@ -4,7 +4,7 @@
  */
 import { type Client, placeOf, tell } from './compile-client.ts'
 import type { EndpointIndex } from './compile-endpoints.ts'
-import type { L4Compiler, L4Routes } from './compile-l4.ts'
+import { byServerName, type L4Compiler, type L4Routes } from './compile-l4.ts'
 import { otherNames } from './compile-names.ts'
 import { isHttp } from './compile-ports.ts'
 import { isKubernetes, type MeshPort, type MeshService } from './compile-registry.ts'
@@ -184,7 +184,7 @@ function sniffing(protocol: PortProtocol, { tls }: L4Routes): PortProtocol {
 
 function wildcardListener(port: number, gathered: Gathered): OutboundListenerSpec | undefined {
   const { http, opaque, tables, hasLooseHosts, tcp, sniffed } = gathered
-  const tls = uniqueTls(gathered.tls)
+  const tls = byServerName(gathered.tls)
   const table = http !== undefined || hasLooseHosts ? tables.shared(port) : undefined
   const origin = http?.sources[0].origin ?? opaque?.sources[0].origin ?? tls[0]?.origin
   const first = origin ?? table?.virtualHosts[0]?.origin
@@ -202,17 +202,6 @@ function wildcardListener(port: number, gathered: Gathered): OutboundListenerSpe
     tcp,
     origin: first,
   }
-}
-
-/** The first route for an SNI wins: later ones lose the names that are taken. */
-function uniqueTls(routes: readonly TlsRouteSpec[]): TlsRouteSpec[] {
-  const taken = new Set<string>()
-  return routes.flatMap((route) => {
-    const key = (name: string) => `${name} ${route.destinationSubnets.join(',')}`
-    const sniHosts = route.sniHosts.filter((name) => !taken.has(key(name)))
-    for (const name of sniHosts) taken.add(key(name))
-    return sniHosts.length === 0 && route.sniHosts.length > 0 ? [] : { ...route, sniHosts }
-  })
 }
 
 function compareLists(a: readonly string[], b: readonly string[]): number {
