@@ -2,8 +2,6 @@
  * Header fields in the order, case and number in which they came; looked up by lower-case name.
  * Hot: one list per head; bench/micro/headers.bench.ts.
  */
-import { invariant } from '../base/invariant.ts'
-
 export class Headers {
   /** As received or set; index i belongs to values[i]. Read-only outside this class and the codecs. */
   readonly names: string[] = []
@@ -21,12 +19,11 @@ export class Headers {
   }
 
   /**
-   * Adds a field at the end. What no head may carry never gets in, whoever made the text: other
-   * characters than latin1 become UTF-8 bytes, control characters spaces.
+   * Adds a field at the end. What no head may carry never gets in, whoever made the text: in values,
+   * other characters than latin1 become UTF-8 bytes and control characters spaces; in names, `_`.
    */
   append(name: string, value: string): void {
-    invariant(isFieldName(name), `${JSON.stringify(name)} cannot name a header field`)
-    this.names.push(name)
+    this.names.push(safeFieldName(name))
     this.values.push(safeFieldValue(value))
   }
 
@@ -108,13 +105,13 @@ function sameName(name: string, lower: string): boolean {
   return true
 }
 
-/** RFC 9110 5.1 token, or a pseudo-header's colon and token. */
-function isFieldName(name: string): boolean {
+/** Makes any text fit for a field name: nothing that could end a name or a line (RFC 9110 5.1). */
+function safeFieldName(name: string): string {
   for (let i = 0; i < name.length; i++) {
     const c = name.charCodeAt(i)
-    if (c <= 32 || c >= 127 || (c === 58 && i > 0)) return false
+    if (c <= 32 || c >= 127 || (c === 58 && i > 0)) return name.replace(/[^!-9;-~]/g, '_')
   }
-  return name.length > 0
+  return name === '' ? '_' : name
 }
 
 /** Makes any text fit for a field value (RFC 9110 5.5). */
