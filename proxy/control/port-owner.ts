@@ -24,6 +24,15 @@ export function findPortOwner(port: number): PortOwner | undefined {
   return undefined
 }
 
+/** Whether anybody in this network namespace listens on one of these ports. */
+export function someoneListens(ports: readonly number[]): boolean {
+  return ports.some((port) => {
+    return ['/proc/net/tcp', '/proc/net/tcp6'].some(
+      (table) => listeningInodes(table, port).length > 0,
+    )
+  })
+}
+
 /** Columns of /proc/net/tcp: 1 is address:port in hex, 3 the state (0A listens), 9 the inode. */
 function listeningInodes(table: string, port: number): string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`

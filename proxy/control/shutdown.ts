@@ -18,8 +18,10 @@ export interface ShutdownOptions {
   readonly settleMs: number
   /** How long open work may take after that. */
   readonly graceMs: number
-  /** The application's own calls go on while inbound drains. */
+  /** The application's own calls go on while inbound drains, and until it is gone. */
   readonly outboundLast: boolean
+  /** Whether the application is still there: it may call out, or be called, at any moment. */
+  readonly applicationThere: () => boolean
 }
 
 /** Idle for this long while settling means that nobody will come any more. */
@@ -57,9 +59,12 @@ export class Shutdown {
     log.info({ reason, open, settleMs, graceMs }, `${reason}: draining ${open} open connections`)
     await this.settle()
     const ledgers: DrainLedger[] = []
-    if (outboundLast) ledgers.push(await drain('inbound', graceMs))
-    const left = Math.max(0, settleMs + graceMs - (performance.now() - start))
-    ledgers.push(await drain('all', outboundLast ? left : graceMs))
+    const deadline = performance.now() + graceMs
+    if (outboundLast) {
+      ledgers.push(await drain('inbound', graceMs))
+      await this.applicationGone(deadline)
+    }
+    ledgers.push(await drain('all', Math.max(0, deadline - performance.now())))
     const finished = ledgers.reduce((sum, ledger) => sum + ledger.finished, 0)
     const cut = ledgers.reduce((sum, ledger) => sum + ledger.cut, 0)
     const ms = Math.round(performance.now() - start)
@@ -72,10 +77,16 @@ export class Shutdown {
     let quietSince: number | undefined
     while (performance.now() - start < this.options.settleMs) {
       const now = performance.now()
-      if (this.options.openConnections() > 0) quietSince = undefined
+      const busy = this.options.openConnections() > 0 || this.options.applicationThere()
+      if (busy) quietSince = undefined
       else quietSince ??= now
       if (quietSince !== undefined && now - quietSince >= quietMs) return
       await new Promise((done) => setTimeout(done, lookEveryMs))
     }
+  }
+
+  private async applicationGone(deadline: number): Promise<void> {
+    while (this.options.applicationThere() && performance.now() < deadline)
+      await new Promise((done) => setTimeout(done, lookEveryMs))
   }
 }

@@ -11,6 +11,7 @@ import { Collector, type SelfView } from './collector.ts'
 import { type Door, type DoorAnswer, type DoorReply, openDoor } from './http-door.ts'
 import type { Log } from './log.ts'
 import type { NameLookup } from './name-lookup.ts'
+import { someoneListens } from './port-owner.ts'
 import { type Compiled, Publisher } from './publisher.ts'
 import { Readiness } from './readiness.ts'
 import { Resolver } from './resolver.ts'
@@ -244,7 +245,13 @@ export class Sidecar {
       settleMs,
       graceMs,
       outboundLast: !settings.explicit,
+      applicationThere: () => !settings.explicit && someoneListens(this.applicationPorts()),
     })
+  }
+
+  private applicationPorts(): number[] {
+    const ports = this.publisher.status.snapshot?.inbound.ports ?? []
+    return [...new Set(ports.map(({ target }) => target.port))]
   }
 
   private async exit(code: number): Promise<void> {

@@ -17,6 +17,7 @@ function ending(more: Partial<ShutdownOptions> = {}) {
     settleMs: 0,
     graceMs: 10,
     outboundLast: true,
+    applicationThere: () => false,
     ...more,
   })
   return { shutdown, log, steps }
@@ -28,6 +29,25 @@ t.test('the application can still call out while inbound drains', async (t) => {
   t.same(steps, ['not ready', 'drain inbound', 'drain all', 'exit 0'])
   t.equal(log.count('4 finished, 2 cut off'), 1)
 })
+
+t.test(
+  'outbound stays open until the application is gone, at most for the grace time',
+  async (t) => {
+    let looks = 0
+    const { shutdown, steps } = ending({
+      graceMs: 60_000,
+      applicationThere: () => {
+        steps.push('look')
+        return ++looks < 3
+      },
+    })
+    await shutdown.begin('SIGTERM')
+    t.same(steps, ['not ready', 'drain inbound', 'look', 'look', 'look', 'drain all', 'exit 0'])
+    const stubborn = ending({ applicationThere: () => true })
+    await stubborn.shutdown.begin('SIGTERM')
+    t.same(stubborn.steps.slice(-2), ['drain all', 'exit 0'])
+  },
+)
 
 t.test('an idle proxy does not serve out its settle time', async (t) => {
   const { shutdown, steps } = ending({ settleMs: 3_600_000, outboundLast: false })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { mustBeFree } from '../../proxy/control/port-check.ts'
-import { findPortOwner } from '../../proxy/control/port-owner.ts'
+import { findPortOwner, someoneListens } from '../../proxy/control/port-owner.ts'
 import { listenFailure } from '../../proxy/control/start-failure.ts'
 
 const use = { what: 'outbound', option: '--outbound-port' }
@@ -30,9 +30,12 @@ t.test('the process that listens on a port is found by name', async (t) => {
   const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0
   t.match(findPortOwner(port), { pid: process.pid, command: /node/ })
   await t.rejects(mustBeFree(use, { address: '127.0.0.1', port }), { name: 'StartFailure' })
+  t.ok(someoneListens([1, port]))
+  t.notOk(someoneListens([]))
   server.close()
   await once(server, 'close')
   t.equal(findPortOwner(port), undefined)
+  t.notOk(someoneListens([port]))
   await t.resolves(mustBeFree(use, { address: '127.0.0.1', port }))
   await t.resolves(mustBeFree(use, { address: '127.0.0.1', port: 0 }))
 })
