@@ -103,6 +103,8 @@ async function runCommand(name: string, args: readonly string[]): Promise<void> 
   const [{ Command }, command] = await Promise.all([import('commander'), entry.load()])
   const program = new Command('outrider')
   program.showHelpAfterError(`(outrider ${name} --help tells what there is)`)
+  // Wrong usage is 2 everywhere: 1 means that what was asked has failed.
+  program.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   command.register(program)
   await program.parseAsync([name, ...args], { from: 'user' })
 }

@@ -35,6 +35,7 @@ t.test('a misspelt command is refused with a guess', async (t) => {
     [2, '', 'outrider: there is no command "validte". Did you mean "validate"?\n'],
   )
   t.match(await outrider('--config', 'x'), { code: 2, err: /the option --config needs a command/ })
+  t.match(await outrider('run', '--bogus'), { code: 2, err: /unknown option '--bogus'/ })
 })
 
 t.test('version names Outrider, Node and the platform', async (t) => {
