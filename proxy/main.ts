@@ -103,8 +103,10 @@ async function runCommand(name: string, args: readonly string[]): Promise<void> 
   const [{ Command }, command] = await Promise.all([import('commander'), entry.load()])
   const program = new Command('outrider')
   program.showHelpAfterError(`(outrider ${name} --help tells what there is)`)
-  // Wrong usage is 2 everywhere: 1 means that what was asked has failed.
-  program.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  // Options that do not exist are 2: 1 means that what was asked has failed. Commands have their own.
+  program.exitOverride(({ code, exitCode }) => {
+    process.exit(exitCode === 0 || code === 'commander.error' ? exitCode : 2)
+  })
   command.register(program)
   await program.parseAsync([name, ...args], { from: 'user' })
 }
