@@ -25,7 +25,7 @@ class Dial implements Dialing, DeadlineOwner {
     this.wheel = wheel
     this.deadline = new Timer(this)
     dialsUnderWay.count++
-    wheel.arm(this.deadline, target.connectTimeoutMs)
+    wheel.arm(this.deadline, target.timeoutMs)
     this.socket = connect(socketOptions(target, this.connection))
     this.socket.once('error', (cause) => this.failed(cause))
     this.socket.once('connect', () => this.connected())
@@ -38,8 +38,8 @@ class Dial implements Dialing, DeadlineOwner {
   onDeadline(): void {
     if (!this.settle()) return
     this.socket.destroy()
-    const message = `no connection to ${formatAddress(this.target)} within ${this.target.connectTimeoutMs} ms`
-    this.receiver.onFailed(
+    const message = `no connection to ${formatAddress(this.target.address)} within ${this.target.timeoutMs} ms`
+    this.receiver.onDialFailed(
       new ProxyError(ErrorCode.ConnectTimeout, Side.Upstream, { message, retryable: true }),
     )
   }
@@ -54,8 +54,8 @@ class Dial implements Dialing, DeadlineOwner {
   private failed(cause: NodeJS.ErrnoException): void {
     clock.refresh()
     if (!this.settle()) return
-    const message = `cannot connect to ${formatAddress(this.target)}: ${reasonOf(cause)}`
-    this.receiver.onFailed(
+    const message = `cannot connect to ${formatAddress(this.target.address)}: ${reasonOf(cause)}`
+    this.receiver.onDialFailed(
       new ProxyError(ErrorCode.ConnectFailure, Side.Upstream, { message, cause, retryable: true }),
     )
   }
@@ -75,11 +75,16 @@ function socketOptions(
   target: DialTarget,
   connection: SocketConnection,
 ): Parameters<typeof connect>[0] {
-  const { address, port, source, keepalive } = target
+  const { sourceAddress, keepalive } = target
+  const { address, port } = target.address
   const unix = address.startsWith('/') || address.startsWith('@')
   const where = unix
     ? { path: address.startsWith('@') ? `\0${address.slice(1)}` : address }
-    : { host: address, port, ...(source === '' ? {} : { localAddress: source }) }
+    : {
+        host: address,
+        port,
+        ...(sourceAddress === undefined ? {} : { localAddress: sourceAddress }),
+      }
   const options = {
     ...where,
     noDelay: true,
