@@ -8,6 +8,8 @@ export class RequestHead {
   method: string
   /** Origin form, `/path?query`, or `*`; for CONNECT the authority. As sent until the exchange normalises it. */
   target: string
+  /** The target as it was read, known to be fit to be sent: for codecs, which check any other. */
+  wireTarget: string
   /** From the absolute-form target, else Host; `` when a 1.0 request names none. As sent, with port if any. */
   authority: string
   /** `http` or `https`, of the absolute form or the connection. */
@@ -23,6 +25,7 @@ export class RequestHead {
   constructor(method: string, target: string, version: HttpVersion, headers: Headers) {
     this.method = method
     this.target = target
+    this.wireTarget = ''
     this.authority = ''
     this.scheme = 'http'
     this.version = version

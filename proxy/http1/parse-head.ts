@@ -226,6 +226,7 @@ function removeAsked(headers: Headers, nominated: readonly string[]): void {
 /** RFC 9112 3.2: exactly one Host, and the authority of the target wins over it. */
 function setAuthority(head: RequestHead): void {
   const targetFault = readTarget(head)
+  head.wireTarget = head.target
   if (fault !== 0) return
   if (hosts === 0) {
     if (head.version === 11) fault = Fault.HostMissing

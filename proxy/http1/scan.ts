@@ -157,14 +157,36 @@ export function scanStatusLine(bytes: Uint8Array, start: number, end: number): n
 
 /** `HTTP/D.D`, major 1; sets `line.version`. */
 function scanVersion(bytes: Uint8Array, start: number, end: number, malformed: Fault): number {
+  if (end - start < 8) return scanVersionSlowly(bytes, start, end, malformed)
+  if (
+    bytes[start] !== 72 ||
+    bytes[start + 1] !== 84 ||
+    bytes[start + 2] !== 84 ||
+    bytes[start + 3] !== 80 ||
+    bytes[start + 4] !== 47 ||
+    bytes[start + 5] !== 49 ||
+    bytes[start + 6] !== 46
+  )
+    return scanVersionSlowly(bytes, start, end, malformed)
+  const minor = bytes[start + 7]!
+  if (minor < digitZero || minor > digitZero + 9) return malformed
+  line.version = minor === digitZero ? 10 : 11
+  return start + 8
+}
+
+/** The same for what is not whole or not HTTP/1. */
+function scanVersionSlowly(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  malformed: Fault,
+): number {
   for (let i = 0; i < 8; i++) {
     const at = start + i
     if (at === end) return incomplete
     const c = bytes[at]!
-    if (i < 5 ? c !== versionPrefix[i] : i === 6 ? c !== 46 : (byteClass[c]! & 16) === 0)
-      return malformed
+    const digit = (byteClass[c]! & ByteClass.Digit) !== 0
+    if (i < 5 ? c !== versionPrefix[i] : i === 6 ? c !== 46 : !digit) return malformed
   }
-  if (bytes[start + 5] !== 49) return Fault.UnsupportedVersion
-  line.version = bytes[start + 7] === digitZero ? 10 : 11
-  return start + 8
+  return Fault.UnsupportedVersion
 }

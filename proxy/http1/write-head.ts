@@ -11,8 +11,9 @@ import { ByteClass, byteClass } from './grammar.ts'
 
 /** The head of a request; `framing` is its Connection and length fields, complete lines. */
 export function requestText(head: RequestHead, framing: string): string {
-  const { headers } = head
-  const start = `${head.method} ${safeTarget(head.target)} HTTP/1.1\r\n`
+  const { headers, target } = head
+  const safe = target === head.wireTarget && target !== '' ? target : safeTarget(target)
+  const start = `${head.method} ${safe} HTTP/1.1\r\n`
   // RFC 9112 3.2: the Host field must be there, and be empty if nothing names an authority.
   const host = headers.indexOf('host') < 0 ? `Host: ${safeFieldValue(head.authority)}\r\n` : ''
   return `${start}${host}${fieldLines(headers, false)}${framing}\r\n`
