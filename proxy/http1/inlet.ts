@@ -89,13 +89,6 @@ export class Inlet {
     this.holding = false
   }
 
-  /** The kept bytes as a copy, and no longer kept. */
-  takeKept(): Buffer {
-    const bytes = this.kept.subarray(this.from, this.to)
-    this.release()
-    return bytes
-  }
-
   private settle(): void {
     if (this.shut) return
     const hold = this.to > this.from && !this.consumer.starved
