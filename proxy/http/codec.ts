@@ -72,7 +72,9 @@ export interface ReplyReceiver {
   onReplyEnd(): void
   /**
    * It ended badly, before or after onReply (then the sink's fail() was called just before).
-   * `error.retryable` is true only if the upstream cannot have processed the request.
+   * `error.retryable` is true only if the upstream cannot have processed the request. The detail
+   * `closed_before_reply` says that not one byte of a reply came: on a reused HTTP/1 connection most
+   * likely the upstream closed it before it read the request.
    */
   onFailure(error: ProxyError): void
 }

@@ -282,7 +282,11 @@ export class Http1ClientCodec
     const stream = this.stream!
     if (!this.reader!.done || !stream.sink.done) return
     this.stream = undefined
-    this.shut(undefined)
+    this.phase = Phase.Closed
+    this.inlet.close()
+    // Both sides have ended: what is still queued goes out, then the connection closes by itself.
+    if (this.connection.queuedBytes === 0) this.connection.destroy()
+    this.owner.onClosed(this, undefined)
   }
 
   /** The upstream sent FIN or is gone: whether that is right depends on where we are, once all is used. */

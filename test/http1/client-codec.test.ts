@@ -361,6 +361,25 @@ t.test('upgrade: bytes behind the 101 belong to the tunnel, both halves end alon
   t.ok(connection.closed)
 })
 
+t.test('the last bytes of a tunnel are not dropped with the connection', async (t) => {
+  for (const [full, destroyed] of [
+    [true, false],
+    [false, true],
+  ] as const) {
+    const { connection, pool, codec } = rig()
+    const head = request()
+    head.upgrade = 'echo'
+    const { sink } = codec.open(head, 0, new ReceivedReply())
+    connection.deliver('HTTP/1.1 101 Go\r\n\r\n').deliverEnd()
+    connection.full = full
+    sink.write(Buffer.from('last'))
+    sink.end()
+    t.equal(connection.calls.includes('destroy'), destroyed)
+    t.match(connection.written, /last$/)
+    t.strictSame(pool.events, ['closed'])
+  }
+})
+
 t.test('an upgrade that is answered normally is a normal reply', async (t) => {
   const { connection, pool, codec } = rig()
   const reply = new ReceivedReply()
