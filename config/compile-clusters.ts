@@ -83,7 +83,7 @@ function clusterSpec(
     port: port.number,
     subset,
     originalPortOverride: original ? targetPortOf(service, port) : undefined,
-    protocol: port.protocol,
+    protocol: port.declared,
     endpointSet: original ? '' : endpointSetKey(port.number, hostname),
     subsetLabels: written?.labels ?? noLabels,
     loadBalancer,

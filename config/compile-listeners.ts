@@ -46,10 +46,7 @@ export class ListenerBuilder {
         this.gather(port, tables).hasLooseHosts = true
     for (const service of scope.services.values())
       for (const port of service.ports) {
-        const spoken = scope.listener?.protocol
-        const protocol = spoken === undefined || spoken === 'auto' ? port.protocol : spoken
-        const here = protocol === port.protocol ? port : { ...port, protocol }
-        this.addPort(service, here, scope, tables, l4, closed.has(port.number))
+        this.addPort(service, port, scope, tables, l4, closed.has(port.number))
       }
   }
 

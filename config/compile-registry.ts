@@ -10,7 +10,10 @@ export type Of<Kind extends string> = Extract<KnownResource, { kind: Kind }>
 export interface MeshPort {
   readonly number: number
   readonly name: string
+  /** How clients' bytes are taken: a Sidecar's listener may say otherwise than the service. */
   readonly protocol: PortProtocol
+  /** What the service itself says. */
+  readonly declared: PortProtocol
 }
 
 export interface MeshService {
@@ -52,7 +55,8 @@ function fromService(service: Of<'Service'>, mesh: MeshConfigSpec, domain: strin
   const ports: MeshPort[] = []
   for (const port of spec.ports) {
     const protocol = serviceProtocol(port)
-    if (protocol !== undefined) ports.push({ number: port.port, name: port.name, protocol })
+    if (protocol !== undefined)
+      ports.push({ number: port.port, name: port.name, protocol, declared: protocol })
   }
   const written = service.annotations['networking.istio.io/exportTo']
   return {
@@ -108,7 +112,7 @@ function fromGroup(
     for (const { number, name, protocol } of spec.ports) {
       const spoken = declaredProtocol(protocol)
       if (spoken === undefined || ports.has(number)) continue
-      ports.set(number, { number, name, protocol: spoken })
+      ports.set(number, { number, name, protocol: spoken, declared: spoken })
     }
   const addresses = group.flatMap(({ spec }) => spec.addresses.map(canonicalPrefix))
   const { exportTo } = first.spec

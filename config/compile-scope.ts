@@ -76,17 +76,19 @@ function scopeOf(
   routes: readonly MeshRoutes[],
 ): Scope {
   const services = new Map<string, MeshService>()
-  const own = new Map<string, Alias>()
+  const known = new Map<string, Alias>()
   for (const [hostname, service] of chosen) {
     const alias = aliases.get(hostname)
-    if (alias !== undefined) own.set(hostname, alias)
+    if (alias !== undefined) known.set(hostname, alias)
     else if (listener === undefined) services.set(hostname, service)
     else {
-      const ports = service.ports.filter(({ number }) => number === listener.port)
+      const { port: wanted, protocol } = listener
+      const own = service.ports.filter(({ number }) => number === wanted)
+      const ports = protocol === 'auto' ? own : own.map((port) => ({ ...port, protocol }))
       if (ports.length > 0) services.set(hostname, { ...service, ports })
     }
   }
-  return { listener, services, aliases: own, routes }
+  return { listener, services, aliases: known, routes }
 }
 
 /** One service per host: that of the client's namespace, else the Kubernetes one, else the oldest. */

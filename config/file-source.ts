@@ -37,6 +37,8 @@ const systemClock: SourceClock = {
 
 /** Events that never stop must not put the look off for ever. */
 const mostDebounces = 20
+/** Identity of a watch on what is around a root. */
+const surroundings = 'around'
 /** Looking may take one part in so many of the time. */
 const pollShare = 20
 
@@ -100,7 +102,7 @@ class Watch implements Watching {
   private readonly parts: WatchParts
   private readonly watchers = new Map<
     string,
-    { readonly inode: bigint; readonly watcher: FSWatcher }
+    { readonly identity: string; readonly watcher: FSWatcher }
   >()
   private cancel: () => void = () => {}
   private firstEventAt: number | undefined
@@ -188,34 +190,37 @@ class Watch implements Watching {
     const around = new Map<string, string[]>()
     for (const path of this.parts.paths)
       if (!folders.has(dirname(path))) put(around, dirname(path), basename(path))
-    for (const [path, { inode, watcher }] of this.watchers)
-      if ((folders.get(path) ?? (around.has(path) ? 0n : undefined)) !== inode) {
+    for (const [path, { identity, watcher }] of this.watchers)
+      if ((folders.get(path) ?? (around.has(path) ? surroundings : undefined)) !== identity) {
         watcher.close()
         this.watchers.delete(path)
       }
     let fresh = false
-    for (const [path, inode] of folders) if (this.watchOne(path, inode, () => true)) fresh = true
+    for (const [path, identity] of folders)
+      if (this.watchOne(path, identity, () => true)) fresh = true
     const isFile = (path: string) => reading.files.some((file) => file.path === path)
     for (const [path, names] of around) {
       const all = names.some((name) => isFile(join(path, name)))
       const concerns = (name: string | null) => all || name === null || names.includes(name)
-      if (this.watchOne(path, 0n, concerns)) fresh = true
+      if (this.watchOne(path, surroundings, concerns)) fresh = true
     }
     return fresh
   }
 
   private watchOne(
     path: string,
-    inode: bigint,
+    identity: string,
     concerns: (name: string | null) => boolean,
   ): boolean {
     if (this.watchers.has(path)) return false
     try {
-      const watcher = watchFolder(path, { persistent: false }, (_, name) => {
-        if (concerns(name)) this.onEvent()
+      const watcher = watchFolder(path, { persistent: false }, (event, name) => {
+        // So the end of the watched folder itself is told: this watch will say nothing more.
+        if (event === 'rename' && name === basename(path)) this.forget(path, watcher)
+        else if (concerns(name)) this.onEvent()
       })
       watcher.on('error', () => this.forget(path, watcher))
-      this.watchers.set(path, { inode, watcher })
+      this.watchers.set(path, { identity, watcher })
       return true
     } catch {
       // No events from here (missing, out of watches, a file system without them): looking remains.

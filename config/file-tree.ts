@@ -6,8 +6,8 @@ import { compareText } from './diagnostics.ts'
 import type { SourceFile, SourceReading, UnreadablePath } from './source.ts'
 
 export interface TreeReading extends SourceReading {
-  /** Real folders that were entered, by inode: where changes will show. */
-  readonly folders: ReadonlyMap<string, bigint>
+  /** Real folders that were entered, with their identities: where changes will show. */
+  readonly folders: ReadonlyMap<string, string>
 }
 
 interface KnownFile {
@@ -45,7 +45,7 @@ export class FileTree {
 class Walk {
   readonly read = new Map<string, KnownFile>()
   readonly unreadable: UnreadablePath[] = []
-  readonly folders = new Map<string, bigint>()
+  readonly folders = new Map<string, string>()
   private readonly before: ReadonlyMap<string, KnownFile>
   private readonly now: () => number
   private readonly seenFiles = new Set<string>()
@@ -66,7 +66,8 @@ class Walk {
     try {
       const real = await realpath(path)
       if (this.folders.has(real)) return
-      this.folders.set(real, stats.ino)
+      // A folder that is removed and made again may get the same inode.
+      this.folders.set(real, `${stats.dev} ${stats.ino} ${stats.birthtimeNs}`)
       const names = (await readdir(path)).sort(compareText)
       for (const name of names) if (!name.startsWith('.')) await this.entry(join(path, name), name)
     } catch (error) {

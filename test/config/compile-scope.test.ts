@@ -188,6 +188,18 @@ t.test(
       ).listener(80)?.protocol
     t.equal(egress('TCP'), 'tcp')
     t.equal(egress('HTTP'), 'http')
+    const opaque = viewOf(
+      service('a', { ports: ['tcp:80'] }) +
+        sidecar('s', {
+          egress: [{ port: { number: 80, protocol: 'HTTP', name: 'p' }, hosts: ['./*'] }],
+        }),
+    )
+    t.same(opaque.told(80, 'a'), ['default -> outbound|80||a x1'])
+    t.equal(
+      opaque.cluster('outbound|80||a.default.svc.cluster.local')?.protocol,
+      'tcp',
+      'the service speaks as it says',
+    )
   },
 )
 
