@@ -1,7 +1,8 @@
 /** Types that several kinds share: selectors, exportTo, ports of routes, header operations. */
 
 import { list, map } from './collections.ts'
-import { dnsLabel, headerName, headerValue } from './formats.ts'
+import { dnsLabel, headerName } from './formats.ts'
+import { headerTemplate } from './header-operators.ts'
 import { named, need, object } from './object.ts'
 import type { Complaint, Place, Verdict } from './reading.ts'
 import { portNumber, string, type Type } from './scalars.ts'
@@ -105,7 +106,7 @@ function nameOrAuthority(name: string): Verdict {
 }
 
 function operations(name: (name: string) => Verdict): Type {
-  const values = map(string(headerValue), { key: name })
+  const values = map(string(headerTemplate), { key: name })
   return object({
     set: { type: values, default: {} },
     add: { type: values, default: {} },

@@ -203,7 +203,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
     const { record, stream } = this
     const retrying = this.retrying!
     const covered = retrying.policy.attempts > 0 && retrying.policy.coversReply(head)
-    if (covered && retrying.possible) {
+    if (covered && retrying.reserve(this.cluster!)) {
       const message = `status ${head.status} is followed by a retry`
       attempt.cancel(new ProxyError(ErrorCode.UpstreamReset, Side.Proxy, { message }))
       this.retryLater(attempt)
@@ -241,7 +241,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
       return
     }
     const covered = retrying.policy.coversFailure(error)
-    if (covered && retrying.possible) {
+    if (covered && retrying.reserve(this.cluster!)) {
       this.retryLater(attempt)
       return
     }
@@ -339,6 +339,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
     const { exchanges, recorder, wheel } = scope.services
     wheel.cancel(this.deadline)
     if (this.backoff !== undefined) wheel.cancel(this.backoff)
+    if (this.cluster !== undefined) this.retrying?.release(this.cluster)
     exchanges.delete(this)
     record.requestBytes = stream.body.bytes
     if (this.replyBody !== undefined) record.responseBytes = this.replyBody.bytes

@@ -1,6 +1,7 @@
 /** What one exchange has tried so far, and whether it may try again. Hot: one per exchange. */
 import { ErrorCode, type ProxyError } from '../base/errors.ts'
 import type { BodySink, BodySource } from '../http/body.ts'
+import type { Cluster } from '../upstream/cluster.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Attempt } from './attempt.ts'
 import { ReplayBuffer } from './replay-buffer.ts'
@@ -23,6 +24,8 @@ export class Retrying {
   private readonly replay: ReplayBuffer | undefined
   private bodyStarted = false
   private races = 0
+  /** One of the cluster's concurrent retries. */
+  private holding = false
 
   constructor(policy: RetryPolicy, body: BodySource, grpc: boolean) {
     this.policy = policy
@@ -44,9 +47,24 @@ export class Retrying {
     }
   }
 
-  /** Another attempt is allowed by the policy's number and by what has left already. */
-  get possible(): boolean {
-    return this.retries < this.policy.attempts && !this.informed && this.bodyRepeatable
+  /**
+   * True when another attempt is allowed: by the policy's number, by what has left already, and by
+   * the cluster's limit of concurrent retries (Istio maxRetries), of which it then holds one.
+   */
+  reserve({ instruments, limits }: Cluster): boolean {
+    if (this.retries >= this.policy.attempts || this.informed || !this.bodyRepeatable) return false
+    if (!this.holding) {
+      this.holding = limits.retries.take()
+      if (!this.holding) instruments.overflowed(limits.retries.name)
+    }
+    if (this.holding) instruments.retried()
+    return this.holding
+  }
+
+  /** The exchange is over. */
+  release(cluster: Cluster): void {
+    if (this.holding) cluster.limits.retries.give()
+    this.holding = false
   }
 
   /**

@@ -1,8 +1,9 @@
 /** What arrives for the workload, captured: to the application at the address that was dialed. */
 import type { ProxyError } from '../base/errors.ts'
 import type { HttpScope } from '../exchange/scope.ts'
-import { type Address, isLoopback, sameAddress } from '../net/address.ts'
+import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
+import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
@@ -35,7 +36,10 @@ export class Inbound implements DetectionOwner, HttpListener {
   accept(connection: Connection): void {
     this.recorder.downstreamOpened('inbound')
     const destination = this.destinationOf(connection)
-    if (destination === undefined || (this.captured && this.isLoop(connection, destination))) {
+    if (
+      destination === undefined ||
+      (this.captured && loopsBack(destination, connection.local, 'inbound', this.around.ownPorts))
+    ) {
       refuse(this.recorder, 'inbound', connection, { kind: 'loop', destination })
       return
     }
@@ -109,10 +113,5 @@ export class Inbound implements DetectionOwner, HttpListener {
       { ...spec, hash: `fixed:${spec.name}:${destination.port}`, loadBalancer: { kind: 'RANDOM' } },
       [endpointAt(loopback, destination.port)],
     )
-  }
-
-  private isLoop(connection: Connection, destination: Address): boolean {
-    const own = this.around.isOwnPort(destination.port)
-    return sameAddress(destination, connection.local) || (own && !isLoopback(destination.address))
   }
 }

@@ -4,8 +4,9 @@
  */
 import type { ProxyError } from '../base/errors.ts'
 import type { HttpScope } from '../exchange/scope.ts'
-import { type Address, sameAddress } from '../net/address.ts'
+import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
+import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Clusters } from '../upstream/clusters.ts'
 import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
@@ -21,8 +22,8 @@ export interface Surroundings {
   readonly clusters: Clusters
   /** The table in force now. */
   readonly table: Table
-  /** Ports of the proxy itself: a connection that was dialed to one of them is refused. */
-  isOwnPort(port: number): boolean
+  /** Ports of the proxy itself: connections dialed to one of them would go in circles. */
+  readonly ownPorts: ReadonlySet<number>
 }
 
 export class Outbound implements DetectionOwner, HttpListener {
@@ -45,7 +46,11 @@ export class Outbound implements DetectionOwner, HttpListener {
   accept(connection: Connection): void {
     this.recorder.downstreamOpened('outbound')
     const destination = connection.originalDestination
-    if (destination === undefined || this.isLoop(connection, destination)) {
+    const { ownPorts } = this.around
+    if (
+      destination === undefined ||
+      loopsBack(destination, connection.local, 'outbound', ownPorts)
+    ) {
       refuse(this.recorder, 'outbound', connection, { kind: 'loop', destination })
       return
     }
@@ -146,12 +151,5 @@ export class Outbound implements DetectionOwner, HttpListener {
     return open || table.isEndpoint(destination.address)
       ? clusters.fixed(passthroughCluster)
       : undefined
-  }
-
-  private isLoop(connection: Connection, destination: Address): boolean {
-    return (
-      sameAddress(destination, connection.local) ||
-      (this.around.isOwnPort(destination.port) && destination.address === connection.local.address)
-    )
   }
 }

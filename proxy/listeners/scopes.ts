@@ -44,7 +44,7 @@ const forwardAsIs: ForwardAction<Target> = {
 export interface ScopeParts {
   readonly services: ListeningServices
   readonly clusters: Clusters
-  readonly isOwnPort: (port: number) => boolean
+  readonly ownPorts: ReadonlySet<number>
   /** Explicit mode: the request names its destination, connections carry none. */
   readonly explicit: boolean
   /** True for the address of a known endpoint, in the snapshot's table. */
@@ -83,10 +83,10 @@ export class OutboundScope implements HttpScope {
   }
 
   unknownHost(head: RequestHead, connection: Connection): Cluster | ProxyError {
-    const { clusters, explicit, isEndpoint, isOwnPort } = this.parts
+    const { clusters, explicit, isEndpoint, ownPorts } = this.parts
     const destination = this.destination(head, connection)
     if (destination === undefined) return unknownHost(head.authority, this.port)
-    if (explicit && isOwnPort(destination.port) && isSelf(destination.address))
+    if (explicit && ownPorts.has(destination.port) && isSelf(destination.address))
       return new ProxyError(ErrorCode.Loop, Side.Proxy, {
         message: `${head.authority} is the proxy itself`,
       })

@@ -5,7 +5,7 @@
 import type { Origin } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
-import type { TimerWheel } from '../base/timer-wheel.ts'
+import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import { type Address, formatAddress } from '../net/address.ts'
 import { type ByteReceiver, type Connection, PauseReason } from '../net/connection.ts'
 import { Splice, type SpliceOwner } from '../net/splice.ts'
@@ -47,7 +47,12 @@ const flags: Partial<Record<ErrorCode, number>> = {
   [ErrorCode.DurationTimeout]: Flag.DT,
 }
 
-export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver {
+/** How often the bytes of a running connection are counted. */
+const progressMs = 5_000
+
+export class TcpForward
+  implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver, DeadlineOwner
+{
   readonly originalDestination: Address | undefined
   readonly tried: readonly Endpoint[] = []
   private readonly request: TcpRequest
@@ -59,6 +64,7 @@ export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteRece
   private upstream: Connection | undefined = undefined
   private splice: Splice | undefined = undefined
   private over = false
+  private readonly progress = new Timer(this)
 
   constructor(request: TcpRequest, services: TcpServices) {
     const { connection, cluster, destination } = request
@@ -109,8 +115,17 @@ export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteRece
     this.services.recorder.connectionOpened(this.record)
     const { tcpIdleTimeoutMs } = cluster.spec.connectionPool
     this.splice = new Splice(connection, upstream, this, this.services.wheel, tcpIdleTimeoutMs)
+    this.services.wheel.arm(this.progress, progressMs)
     this.splice.start(this.already, undefined, this.ended)
     connection.resume(PauseReason.Handover)
+  }
+
+  /** Long connections show in the metrics while they live. */
+  onDeadline(timer: Timer): void {
+    if (this.over) return
+    this.countBytes()
+    this.services.recorder.connectionProgress(this.record)
+    this.services.wheel.arm(timer, progressMs)
   }
 
   /** The client sees what it would see without a proxy: a connection that breaks. */
@@ -148,6 +163,11 @@ export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteRece
     this.finish(error)
   }
 
+  private countBytes(): void {
+    this.record.receivedBytes = this.request.connection.bytesRead
+    this.record.sentBytes = this.upstream?.bytesRead ?? 0
+  }
+
   private finish(error: ProxyError | undefined): void {
     if (this.over) return
     this.over = true
@@ -155,8 +175,8 @@ export class TcpForward implements PickRequest, TcpWaiter, SpliceOwner, ByteRece
     services.forwards.delete(this)
     if (error !== undefined) record.flags |= flags[error.code] ?? 0
     record.details = error?.detail ?? ''
-    record.receivedBytes = request.connection.bytesRead
-    record.sentBytes = this.upstream?.bytesRead ?? 0
+    services.wheel.cancel(this.progress)
+    this.countBytes()
     record.duration = clock.now - record.start
     services.recorder.finishConnection(record)
     services.recorder.downstreamClosed(request.direction)

@@ -3,9 +3,12 @@
  * stays the same, so that pools and connections survive.
  */
 import type { ClusterSpec, EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
 import { Cluster, type ClusterContext } from './cluster.ts'
 
 const none: readonly EndpointSpec[] = []
+/** Longer than retries of an exchange usually take. */
+const lingerMs = 10_000
 
 export class Clusters {
   private readonly context: ClusterContext
@@ -46,8 +49,6 @@ export class Clusters {
       if (spec === undefined || spec.hash !== cluster.spec.hash) this.drop(cluster)
       else cluster.update(this.endpointsOf(spec))
     }
-    for (const cluster of this.leaving)
-      if (cluster.held.connections === 0) this.leaving.delete(cluster)
   }
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
@@ -83,15 +84,32 @@ export class Clusters {
     return cluster
   }
 
+  /** Exchanges that began with the former table may still pick from it: it drains a while later. */
   private drop(cluster: Cluster): void {
     this.live.delete(cluster.name)
-    cluster.drain()
-    if (cluster.held.connections > 0) this.leaving.add(cluster)
+    this.leaving.add(cluster)
+    this.context.wheel.arm(new Timer(new Leaving(cluster, this.leaving)), lingerMs)
   }
 
   private endpointsOf(spec: ClusterSpec): readonly EndpointSpec[] {
     const { endpointSet } = spec
     return this.changed.get(endpointSet) ?? this.snapshot?.endpointSets.get(endpointSet) ?? none
+  }
+}
+
+/** Drains a cluster when its time has come, and forgets it once nothing is open. */
+class Leaving implements DeadlineOwner {
+  private readonly cluster: Cluster
+  private readonly among: Set<Cluster>
+
+  constructor(cluster: Cluster, among: Set<Cluster>) {
+    this.cluster = cluster
+    this.among = among
+  }
+
+  onDeadline(): void {
+    this.cluster.drain()
+    this.among.delete(this.cluster)
   }
 }
 

@@ -31,7 +31,7 @@ export class Doors {
     this.adopting = process.env['OUTRIDER_RECEIVE'] !== 'data' && (await checkAdoption())
     const out = await this.listen(outbound.address, outbound.port, !explicit, this.runtime.outbound)
     this.outbound.push(out)
-    this.runtime.addOwnPort(out.address.port)
+    this.runtime.ownPorts.add(out.address.port)
     for (const { listen, port, service } of binds) {
       const acceptor = this.runtime.bound({ service, port })
       this.outbound.push(await this.listen(listen.address, listen.port, false, acceptor))
@@ -39,7 +39,7 @@ export class Doors {
     if (inbound === undefined) return { outbound: out.address.port, inbound: 0 }
     const into = await this.listen(inbound.address, inbound.port, true, this.runtime.inbound)
     this.inbound.push(into)
-    this.runtime.addOwnPort(into.address.port)
+    this.runtime.ownPorts.add(into.address.port)
     return { outbound: out.address.port, inbound: into.address.port }
   }
 

@@ -69,7 +69,8 @@ function receive(message: ToWorker): void {
       // Workers log through the main thread, which filters.
       break
     case 'stop':
-      process.exit(0)
+      // Lines of the access log may still be on their way.
+      void runtime.close().finally(() => process.exit(0))
       break
     default:
       unreachable(message)

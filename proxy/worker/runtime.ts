@@ -39,7 +39,8 @@ export class Runtime implements Surroundings {
   private readonly settings: WorkerSettings
   private readonly instruments: Instruments
   private readonly onProblem: (message: string) => void
-  private readonly ownPorts = new Set<number>()
+  /** Ports of this proxy: connections dialed to them would go in circles. */
+  readonly ownPorts = new Set<number>()
   private readonly parked: Parked[] = []
   private live: { services: ListeningServices; clusters: Clusters; parts: ScopeParts } | undefined
   private current: Table | undefined
@@ -59,15 +60,6 @@ export class Runtime implements Surroundings {
   /** A port that stands for one service (explicit mode). */
   bound(bind: Bind): Acceptor {
     return new Explicit(this, bind)
-  }
-
-  /** Ports of this proxy: connections dialed to them would go in circles. */
-  addOwnPort(port: number): void {
-    this.ownPorts.add(port)
-  }
-
-  isOwnPort(port: number): boolean {
-    return this.ownPorts.has(port)
   }
 
   get services(): ListeningServices {
@@ -116,6 +108,11 @@ export class Runtime implements Surroundings {
     this.live?.clusters.updateEndpoints(set, endpoints)
   }
 
+  /** The last thing: what was logged is written out. */
+  async close(): Promise<void> {
+    await this.live?.services.recorder.close()
+  }
+
   private start(snapshot: Snapshot) {
     const recorder = new Recorder(this.instruments, snapshot.workload)
     const random = new Random()
@@ -140,7 +137,7 @@ export class Runtime implements Surroundings {
       services,
       clusters,
       explicit: this.settings.explicit,
-      isOwnPort: (port) => this.isOwnPort(port),
+      ownPorts: this.ownPorts,
       isEndpoint: (_of, address) => this.table.isEndpoint(address),
     }
     return { services, clusters, parts }
