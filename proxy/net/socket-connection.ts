@@ -200,14 +200,17 @@ export class SocketConnection implements Connection {
   private writeLarge(socket: Socket, bytes: Buffer): void {
     const text = this.takeHeld()
     const source = this.isBorrowed(bytes) ? reading : undefined
-    const own = source !== undefined && !source.lendable ? Buffer.from(bytes) : bytes
+    // Only from the high mark on does the socket tell by `drain` that it is done with a buffer.
+    const tells = socket.writableLength + bytes.length >= socket.writableHighWaterMark
+    const lent = source?.lendable === true && tells ? source : undefined
+    const own = source !== undefined && lent === undefined ? Buffer.from(bytes) : bytes
     if (text !== '') {
       socket.cork()
       socket.write(text, 'latin1')
     }
     socket.write(own)
     if (text !== '') socket.uncork()
-    if (source?.lendable === true && socket.writableLength > 0) this.borrow(source)
+    if (lent !== undefined && socket.writableLength > 0) this.borrow(lent)
   }
 
   private borrow(source: ReceiveBuffer): void {

@@ -93,6 +93,40 @@ for (const adopting of [true, false]) {
     t.equal(receiveBuffers.inFlightBytes, 0, 'all large buffers came back')
   })
 
+  test(`a buffer lent below the high mark of a socket comes back (${how})`, async (t) => {
+    const piece = Buffer.alloc(40 * 1024, 'x')
+    const pieces = 400
+    const origin = createServer((socket) => {
+      let sent = 0
+      const pour = () =>
+        ++sent > pieces ? socket.end() : socket.write(piece, () => setImmediate(pour))
+      pour()
+    })
+    await new Promise<void>((done) => origin.listen(0, '127.0.0.1', done))
+    const server = await serve(adopting, (down) => {
+      const up = new SocketConnection('upstream')
+      const port = portOf(origin)
+      const options = { port, host: '127.0.0.1', allowHalfOpen: true, onread: up.onread() }
+      const socket = connect(options as unknown as NetConnectOpts)
+      up.attach(socket)
+      socket.once('connect', () => new Splice(down, up, { onSpliceEnd() {} }, wheel, 0).start())
+      // The client reads once everything on the way to it is full.
+      const look = () => (down.queuedBytes > 0 ? client.resume() : setImmediate(look))
+      look()
+    })
+    let got = 0
+    const client = connect(portOf(server), '127.0.0.1')
+    client.pause()
+    client.on('data', (chunk) => {
+      got += chunk.length
+    })
+    await new Promise((done) => client.once('end', done))
+    t.equal(got, pieces * piece.length)
+    client.end()
+    origin.close()
+    server.close()
+  })
+
   test(`after the client's FIN the other direction goes on (${how})`, async (t) => {
     const server = await serve(adopting, (c) =>
       c.receiveWith(
