@@ -12,6 +12,9 @@ import {
 
 export function lintServices(index: MeshIndex): void {
   for (const service of index.of('Service')) lintPortNames(service, index)
+  for (const entry of index.of('ServiceEntry'))
+    for (const [position, { protocol }] of entry.spec.ports.entries())
+      lintHttp2(entry, position, protocol.toLowerCase(), index)
   for (const entry of index.of('ServiceEntry')) lintAddresses(entry, index)
   lintProtocols(index)
   for (const rule of index.of('DestinationRule')) lintRuleHost(rule, index)
@@ -33,12 +36,31 @@ export function declaredProtocol(port: ServicePort): string {
   return PROTOCOLS.includes(first) ? first : ''
 }
 
+/** HTTP/2 is not read yet: such connections are passed on as they are, and no HTTP rule applies. */
+function lintHttp2(
+  object: Of<'Service'> | Of<'ServiceEntry'>,
+  position: number,
+  protocol: string,
+  index: MeshIndex,
+): void {
+  if (protocol !== 'grpc' && protocol !== 'http2') return
+  index.add(
+    'warning',
+    'OUT-HTTP2',
+    object,
+    ['spec', 'ports', position],
+    `${protocol} is known, not yet implemented: HTTP/2 connections pass through as TCP to the address they were dialed at, without HTTP rules; HTTP/1.1 works`,
+    '',
+  )
+}
+
 function lintPortNames(service: Of<'Service'>, index: MeshIndex): void {
   if (SYSTEM.includes(service.namespace)) return
   const external = service.spec.type === 'ExternalName'
   for (const [position, port] of service.spec.ports.entries()) {
     const protocol = declaredProtocol(port)
     const path = ['spec', 'ports', position]
+    lintHttp2(service, position, protocol, index)
     const named = port.name === '' ? 'the port has no name' : `the port name "${port.name}"`
     if (external && (protocol === '' || protocol === 'tcp'))
       index.add(

@@ -81,13 +81,14 @@ export class Outbound implements DetectionOwner, HttpListener {
     return table.outbound(address, port)?.http ?? table.strangerScope(port)
   }
 
-  /** A listener for every address gives way where the address is a Pod's own: such calls go to it. */
-  private listenerFor(destination: Address): OutboundListener | undefined {
-    const { table } = this.around
-    const listener = table.outbound(destination.address, destination.port)
-    if (listener === undefined || listener.spec.http !== undefined) return listener
-    const any = listener.spec.addresses.length === 0
-    return any && table.isEndpoint(destination.address) ? undefined : listener
+  private listenerFor({ address, port }: Address): OutboundListener | undefined {
+    return this.around.table.outbound(address, port)
+  }
+
+  /** Opaque bytes to the address of a Pod go to it, though the port belongs to some service. */
+  private isOwnPod(listener: OutboundListener | undefined, { address }: Address): boolean {
+    if (listener === undefined || listener.spec.addresses.length > 0) return false
+    return this.around.table.isEndpoint(address)
   }
 
   private acceptUnknown(connection: Connection): void {
@@ -109,7 +110,9 @@ export class Outbound implements DetectionOwner, HttpListener {
     const { clusters, services, table } = this.around
     const destination = connection.originalDestination
     const tls = verdict.spoken === 'tls' ? verdict : undefined
-    const choice = listener?.tcp.choose(destination, tls, services.random)
+    const choice = this.isOwnPod(listener, destination!)
+      ? undefined
+      : listener?.tcp.choose(destination, tls, services.random)
     const cluster =
       choice === undefined
         ? this.strangerCluster(table, destination!)

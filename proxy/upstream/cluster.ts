@@ -50,7 +50,7 @@ const pickers: Record<ClusterSpec['loadBalancer']['kind'], MakePicker> = {
 const rePicks = 5
 
 export class Cluster implements EndpointOwner {
-  readonly spec: ClusterSpec
+  spec: ClusterSpec
   private readonly context: ClusterContext
   /** What the set has, before subset and readiness. */
   private specs: readonly EndpointSpec[] = []
@@ -81,6 +81,11 @@ export class Cluster implements EndpointOwner {
   /** All that are part of it now, ready or not. */
   get endpoints(): Iterable<Endpoint> {
     return this.originals?.endpoints ?? this.live.values()
+  }
+
+  /** The same policy from another place in the files: only where it was written changes. */
+  describe(spec: ClusterSpec): void {
+    this.spec = spec
   }
 
   /** Replaces the set: unchanged addresses keep their endpoint, others finish and close. */

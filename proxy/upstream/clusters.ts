@@ -3,7 +3,7 @@
  * stays the same, so that pools and connections survive.
  */
 import type { ClusterSpec, EndpointSpec, Snapshot } from '../../config/snapshot.ts'
-import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
+import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import { Cluster, type ClusterContext } from './cluster.ts'
 
 const none: readonly EndpointSpec[] = []
@@ -47,7 +47,10 @@ export class Clusters {
       if (isFixed(cluster.spec)) continue
       const spec = snapshot.clusters.get(cluster.name)
       if (spec === undefined || spec.hash !== cluster.spec.hash) this.drop(cluster)
-      else cluster.update(this.endpointsOf(spec))
+      else {
+        cluster.describe(spec)
+        cluster.update(this.endpointsOf(spec))
+      }
     }
   }
 
@@ -88,7 +91,8 @@ export class Clusters {
   private drop(cluster: Cluster): void {
     this.live.delete(cluster.name)
     this.leaving.add(cluster)
-    this.context.wheel.arm(new Timer(new Leaving(cluster, this.leaving)), lingerMs)
+    const { wheel } = this.context
+    wheel.arm(new Timer(new Leaving(cluster, this.leaving, wheel)), lingerMs)
   }
 
   private endpointsOf(spec: ClusterSpec): readonly EndpointSpec[] {
@@ -101,15 +105,18 @@ export class Clusters {
 class Leaving implements DeadlineOwner {
   private readonly cluster: Cluster
   private readonly among: Set<Cluster>
+  private readonly wheel: TimerWheel
 
-  constructor(cluster: Cluster, among: Set<Cluster>) {
+  constructor(cluster: Cluster, among: Set<Cluster>, wheel: TimerWheel) {
     this.cluster = cluster
     this.among = among
+    this.wheel = wheel
   }
 
-  onDeadline(): void {
+  onDeadline(timer: Timer): void {
     this.cluster.drain()
-    this.among.delete(this.cluster)
+    if (this.cluster.held.connections === 0) this.among.delete(this.cluster)
+    else this.wheel.arm(timer, lingerMs)
   }
 }
 

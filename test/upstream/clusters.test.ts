@@ -33,6 +33,16 @@ t.test('a cluster is linked when it is first asked for', async (t) => {
   t.equal(clusters.get('nowhere'), undefined)
 })
 
+t.test('a cluster whose rule only moved in its file says the new line', async (t) => {
+  const { clusters } = setup()
+  clusters.adopt(snapshot([clusterSpec({ name: 'web' })]))
+  const web = clusters.get('web')!
+  const { origin } = web.spec
+  clusters.adopt(snapshot([clusterSpec({ name: 'web', origin: { ...origin, line: 77 } })]))
+  t.equal(clusters.get('web'), web)
+  t.equal(web.spec.origin.line, 77)
+})
+
 t.test('a cluster with the same spec survives a reload with its connections', async (t) => {
   const { clusters, world } = setup()
   clusters.adopt(snapshot([clusterSpec({ name: 'web' })]))
@@ -58,10 +68,14 @@ t.test('a changed or removed cluster finishes what runs and is replaced', async 
   t.not(clusters.get('web'), before)
   t.equal(clusters.held().connections, 1, 'still told of')
   t.notOk(request.codec!.destroyed)
+  t.equal(pickOne(before).text, '10.0.0.1:8080', 'exchanges that began before may still pick')
+  world.pass(10_020)
+  t.notOk(request.codec!.destroyed)
   request.codec!.finish()
   t.ok(request.codec!.destroyed)
   clusters.adopt(snapshot([]))
   t.equal(clusters.get('web'), undefined)
+  world.pass(10_020)
   t.same(clusters.held(), { connections: 0, dials: 0, waiters: 0 })
 })
 
