@@ -18,6 +18,7 @@ function whyNot(): string | false {
 }
 
 const skip = whyNot()
+t.setTimeout(600_000)
 
 async function freePort(): Promise<number> {
   const server = createServer()

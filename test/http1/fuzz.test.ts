@@ -17,6 +17,7 @@ import { plainReplies, plainRequests } from './plain-twin.ts'
 
 const count = Number(process.env['OUTRIDER_FUZZ'] ?? 20_000)
 const seed = Number(process.env['OUTRIDER_FUZZ_SEED'] ?? 20_251_121)
+t.setTimeout(24 * 3_600_000)
 /** Small, so that the limits are met. */
 const headBytes = 400
 
