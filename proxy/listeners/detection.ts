@@ -29,6 +29,9 @@ export interface DetectionOwner {
 
 const none = Buffer.alloc(0)
 
+/** How long a client may stay silent where the server may be the one to speak first. */
+export const quietMs = 100
+
 /** Nothing was read: the connection is opaque by declaration. */
 export const silent: Verdict = { spoken: 'opaque', bytes: none, ended: false, serverName: '' }
 
@@ -37,16 +40,28 @@ export class Detection implements ByteReceiver, DeadlineOwner {
   private readonly owner: DetectionOwner
   private readonly wheel: TimerWheel
   private readonly timer = new Timer(this)
+  private readonly timeoutMs: number
   private seen: Buffer = none
   private over = false
 
-  /** `timeoutMs` 0 waits for ever (MeshConfig.protocolDetectionTimeout). */
-  constructor(connection: Connection, owner: DetectionOwner, wheel: TimerWheel, timeoutMs: number) {
+  /**
+   * Gives up after `timeoutMs` (0: never; MeshConfig.protocolDetectionTimeout), or, while not a byte has
+   * come, after `silenceMs`. `already` was read before.
+   */
+  constructor(
+    connection: Connection,
+    owner: DetectionOwner,
+    wheel: TimerWheel,
+    timeoutMs: number,
+    silenceMs = timeoutMs,
+    already?: Buffer,
+  ) {
     this.connection = connection
     this.owner = owner
     this.wheel = wheel
-    if (timeoutMs > 0) wheel.arm(this.timer, timeoutMs)
-    connection.receiveWith(this)
+    this.timeoutMs = timeoutMs
+    if (silenceMs > 0) wheel.arm(this.timer, silenceMs)
+    connection.receiveWith(this, already)
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {
@@ -54,9 +69,16 @@ export class Detection implements ByteReceiver, DeadlineOwner {
     const bytes = this.seen.length === 0 ? fresh : Buffer.concat([this.seen, fresh])
     const spoken = detect(bytes)
     const hello = spoken === 'tls' ? readClientHello(bytes) : undefined
-    if (spoken === 'more' || hello === 'more')
+    if (spoken === 'more' || hello === 'more') {
+      if (this.seen.length === 0) this.spokeFirst()
       this.seen = bytes === fresh ? Buffer.from(fresh) : bytes
-    else this.settle(spoken, bytes, false, typeof hello === 'object' ? hello.serverName : '')
+    } else this.settle(spoken, bytes, false, typeof hello === 'object' ? hello.serverName : '')
+  }
+
+  /** The client is not silent: now it has all the time there is. */
+  private spokeFirst(): void {
+    if (this.timeoutMs > 0) this.wheel.arm(this.timer, this.timeoutMs)
+    else this.wheel.cancel(this.timer)
   }
 
   onEnd(): void {

@@ -11,11 +11,12 @@ import { type RequestHead, ResponseHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import { TcpForward } from '../tcp/forward.ts'
-import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
+import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
 import { passthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { Surroundings } from './outbound.ts'
-import { refuse } from './refuse.ts'
+import { type Refusal, refuse } from './refuse.ts'
 import { splitAuthority } from './scopes.ts'
 import { StreamConnection } from './stream-connection.ts'
 import type { OutboundListener, Table } from './table.ts'
@@ -26,15 +27,21 @@ export interface Bind {
   readonly port: number
 }
 
-export class Explicit implements HttpListener, DetectionOwner {
+export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner {
   readonly direction = 'outbound'
   private readonly around: Surroundings
   private readonly bind: Bind | undefined
+  /** Detection after everybody was asked: its verdict stands. */
+  private readonly last: DetectionOwner
 
   /** `bind` undefined: the outbound port itself. */
   constructor(around: Surroundings, bind?: Bind) {
     this.around = around
     this.bind = bind
+    this.last = {
+      onSpoken: (connection, verdict) => this.decide(connection, verdict),
+      onGone: (connection, error) => this.onGone(connection, error),
+    }
   }
 
   get recorder() {
@@ -57,10 +64,31 @@ export class Explicit implements HttpListener, DetectionOwner {
     const listener = listenerOf(table, bind.service, bind.port)
     if (listener !== undefined && listener.spec.http === undefined && !listener.tcp.needServerName)
       this.forward(connection, bind, silent)
-    else new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs)
+    else {
+      const silenceMs = listener?.spec.protocol === 'auto' ? quietMs : protocolDetectionTimeoutMs
+      new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs, silenceMs)
+    }
   }
 
+  /** Silence for a moment on a port that nobody declared: the server may be first to speak. */
   onSpoken(connection: Connection, verdict: Verdict): void {
+    const { service, port } = this.bind!
+    const listener = listenerOf(this.around.table, service, port)
+    const forward =
+      verdict.bytes.length === 0 && listener?.spec.protocol === 'auto'
+        ? this.forwardOf(connection, this.bind!, verdict)
+        : undefined
+    if (forward instanceof TcpForward) new FirstSpeaker(connection, forward, this).start()
+    else this.decide(connection, verdict)
+  }
+
+  onClientFirst(connection: Connection, bytes: Buffer): void {
+    const { services, table } = this.around
+    const { protocolDetectionTimeoutMs: ms } = table.snapshot.mesh
+    new Detection(connection, this.last, services.wheel, ms, ms, bytes)
+  }
+
+  private decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('outbound', verdict.spoken)
     if (verdict.spoken === 'http1')
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
@@ -95,6 +123,12 @@ export class Explicit implements HttpListener, DetectionOwner {
   }
 
   private forward(connection: Connection, to: Bind, verdict: Verdict): void {
+    const forward = this.forwardOf(connection, to, verdict)
+    if (forward instanceof TcpForward) forward.start()
+    else refuse(this.recorder, 'outbound', connection, forward)
+  }
+
+  private forwardOf(connection: Connection, to: Bind, verdict: Verdict): TcpForward | Refusal {
     const { clusters, services, table } = this.around
     const destination: Address = { address: to.service, port: to.port }
     const listener = listenerOf(table, to.service, to.port)
@@ -104,35 +138,25 @@ export class Explicit implements HttpListener, DetectionOwner {
       (choice === undefined ? undefined : clusters.get(choice.cluster)) ??
       this.byName(table, to) ??
       this.stranger(table)
-    const { policy } = table.snapshot.outbound
-    if (cluster === undefined) {
-      const { origin } = policy
-      const { serverName } = verdict
-      refuse(this.recorder, 'outbound', connection, {
-        kind: 'stranger',
-        destination,
-        origin,
-        serverName,
-      })
-      return
-    }
     const { bytes: already, ended, serverName } = verdict
-    const origin = choice?.origin ?? cluster.spec.origin
-    const routeName = choice?.routeName ?? ''
-    new TcpForward(
+    if (cluster === undefined) {
+      const { origin } = table.snapshot.outbound.policy
+      return { kind: 'stranger', destination, origin, serverName }
+    }
+    return new TcpForward(
       {
         direction: 'outbound',
         connection,
         destination,
         cluster,
-        origin,
-        routeName,
+        origin: choice?.origin ?? cluster.spec.origin,
+        routeName: choice?.routeName ?? '',
         serverName,
         already,
         ended,
       },
       services,
-    ).start()
+    )
   }
 
   /** The service's own cluster, for opaque bytes to a port that is declared as HTTP. */

@@ -6,22 +6,29 @@ import type { Connection } from '../net/connection.ts'
 import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Cluster } from '../upstream/cluster.ts'
-import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
+import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
 import { endpointAt, inboundCluster, inboundPassthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { Surroundings } from './outbound.ts'
 import { refuse } from './refuse.ts'
 import type { InboundPort } from './table.ts'
 
-export class Inbound implements DetectionOwner, HttpListener {
+export class Inbound implements DetectionOwner, FirstSpeakerOwner, HttpListener {
   readonly direction = 'inbound'
   private readonly around: Surroundings
   /** False in explicit mode: what was dialed is the listener's own address. */
   private readonly captured: boolean
+  /** Detection after everybody was asked: its verdict stands. */
+  private readonly last: DetectionOwner
 
   constructor(around: Surroundings, captured: boolean) {
     this.around = around
     this.captured = captured
+    this.last = {
+      onSpoken: (connection, verdict) => this.decide(connection, verdict),
+      onGone: (connection, error) => this.onGone(connection, error),
+    }
   }
 
   get recorder() {
@@ -45,15 +52,30 @@ export class Inbound implements DetectionOwner, HttpListener {
     }
     const port = this.around.table.inbound(destination.port)
     if (port !== undefined && port.spec.protocol !== 'tcp' && port.spec.protocol !== 'tls')
-      this.sniff(connection)
-    else this.forward(connection, port, silent)
+      this.sniff(connection, port.spec.protocol === 'auto')
+    else this.forwardOf(connection, port, silent).start()
   }
 
+  /** Silence for a moment on a port that nobody declared: the application may be first to speak. */
   onSpoken(connection: Connection, verdict: Verdict): void {
+    const port = this.portOf(connection)
+    if (verdict.bytes.length === 0 && port?.spec.protocol === 'auto')
+      new FirstSpeaker(connection, this.forwardOf(connection, port, verdict), this).start()
+    else this.decide(connection, verdict)
+  }
+
+  onClientFirst(connection: Connection, bytes: Buffer): void {
+    const { wheel } = this.around.services
+    new Detection(connection, this.last, wheel, this.detectionMs, this.detectionMs, bytes)
+  }
+
+  private decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('inbound', verdict.spoken)
-    if (verdict.spoken === 'http1')
+    // What a port declared as HTTP gets is read as HTTP, and refused as such where it is none.
+    const declared = this.portOf(connection)?.spec.protocol === 'http'
+    if (verdict.spoken === 'http1' || (declared && verdict.spoken !== 'http2'))
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
-    else this.forward(connection, this.portOf(connection), verdict)
+    else this.forwardOf(connection, this.portOf(connection), verdict).start()
   }
 
   onGone(_connection: Connection, _error: ProxyError | undefined): void {
@@ -74,16 +96,24 @@ export class Inbound implements DetectionOwner, HttpListener {
     return this.around.table.inbound(this.destinationOf(connection)!.port)
   }
 
-  private sniff(connection: Connection): void {
-    const { services, table } = this.around
-    const { protocolDetectionTimeoutMs } = table.snapshot.mesh
-    new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs)
+  private get detectionMs(): number {
+    return this.around.table.snapshot.mesh.protocolDetectionTimeoutMs
   }
 
-  private forward(connection: Connection, port: InboundPort | undefined, verdict: Verdict): void {
+  private sniff(connection: Connection, serverMaySpeak: boolean): void {
+    const { wheel } = this.around.services
+    const silenceMs = serverMaySpeak ? quietMs : this.detectionMs
+    new Detection(connection, this, wheel, this.detectionMs, silenceMs)
+  }
+
+  private forwardOf(
+    connection: Connection,
+    port: InboundPort | undefined,
+    verdict: Verdict,
+  ): TcpForward {
     const destination = this.destinationOf(connection)!
     const { services } = this.around
-    const forward = new TcpForward(
+    return new TcpForward(
       {
         direction: 'inbound',
         connection,
@@ -97,7 +127,6 @@ export class Inbound implements DetectionOwner, HttpListener {
       },
       services,
     )
-    forward.start()
   }
 
   private clusterFor(port: InboundPort | undefined, destination: Address): Cluster {

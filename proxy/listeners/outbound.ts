@@ -9,7 +9,8 @@ import type { Connection } from '../net/connection.ts'
 import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Clusters } from '../upstream/clusters.ts'
-import { Detection, type DetectionOwner, silent, type Verdict } from './detection.ts'
+import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
+import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
 import { passthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { ListeningServices } from './listening.ts'
@@ -26,12 +27,18 @@ export interface Surroundings {
   readonly ownPorts: ReadonlySet<number>
 }
 
-export class Outbound implements DetectionOwner, HttpListener {
+export class Outbound implements DetectionOwner, FirstSpeakerOwner, HttpListener {
   readonly direction = 'outbound'
   private readonly around: Surroundings
+  /** Detection after everybody was asked: its verdict stands. */
+  private readonly last: DetectionOwner
 
   constructor(around: Surroundings) {
     this.around = around
+    this.last = {
+      onSpoken: (connection, verdict) => this.decide(connection, verdict),
+      onGone: (connection, error) => this.onGone(connection, error),
+    }
   }
 
   get recorder() {
@@ -56,14 +63,30 @@ export class Outbound implements DetectionOwner, HttpListener {
     }
     const listener = this.listenerFor(destination)
     if (listener === undefined) this.acceptUnknown(connection)
-    else if (listener.spec.http !== undefined || listener.tcp.needServerName)
-      this.sniff(connection, this.around.table.snapshot.mesh.protocolDetectionTimeoutMs)
-    else this.forward(connection, listener, silent)
+    else if (listener.spec.http === undefined && !listener.tcp.needServerName)
+      this.forward(connection, listener, silent)
+    else if (listener.spec.protocol === 'auto') this.sniff(connection, this.detectionMs, quietMs)
+    else this.sniff(connection, this.detectionMs)
   }
 
+  /** Silence for a moment on a port that nobody declared: the server may be first to speak. */
   onSpoken(connection: Connection, verdict: Verdict): void {
-    const destination = connection.originalDestination!
-    const listener = this.listenerFor(destination)
+    const listener = this.listenerFor(connection.originalDestination!)
+    const forward =
+      verdict.bytes.length === 0 && listener?.spec.protocol === 'auto'
+        ? this.forwardOf(connection, listener, verdict)
+        : undefined
+    if (forward instanceof TcpForward) new FirstSpeaker(connection, forward, this).start()
+    else this.decide(connection, verdict)
+  }
+
+  onClientFirst(connection: Connection, bytes: Buffer): void {
+    const { wheel } = this.around.services
+    new Detection(connection, this.last, wheel, this.detectionMs, this.detectionMs, bytes)
+  }
+
+  private decide(connection: Connection, verdict: Verdict): void {
+    const listener = this.listenerFor(connection.originalDestination!)
     this.recorder.protocolDetected('outbound', verdict.spoken)
     const http = listener === undefined || listener.spec.http !== undefined
     if (http && verdict.spoken === 'http1')
@@ -98,8 +121,12 @@ export class Outbound implements DetectionOwner, HttpListener {
     else this.forward(connection, undefined, silent)
   }
 
-  private sniff(connection: Connection, timeoutMs: number): void {
-    new Detection(connection, this, this.around.services.wheel, timeoutMs)
+  private sniff(connection: Connection, timeoutMs: number, silenceMs = timeoutMs): void {
+    new Detection(connection, this, this.around.services.wheel, timeoutMs, silenceMs)
+  }
+
+  private get detectionMs(): number {
+    return this.around.table.snapshot.mesh.protocolDetectionTimeoutMs
   }
 
   private forward(
@@ -107,6 +134,16 @@ export class Outbound implements DetectionOwner, HttpListener {
     listener: OutboundListener | undefined,
     verdict: Verdict,
   ): void {
+    const forward = this.forwardOf(connection, listener, verdict)
+    if (forward instanceof TcpForward) forward.start()
+    else refuse(this.recorder, 'outbound', connection, forward)
+  }
+
+  private forwardOf(
+    connection: Connection,
+    listener: OutboundListener | undefined,
+    verdict: Verdict,
+  ): TcpForward | Refusal {
     const { clusters, services, table } = this.around
     const destination = connection.originalDestination
     const tls = verdict.spoken === 'tls' ? verdict : undefined
@@ -118,19 +155,13 @@ export class Outbound implements DetectionOwner, HttpListener {
         ? this.strangerCluster(table, destination!)
         : clusters.get(choice.cluster)
     if (cluster === undefined) {
-      const refusal: Refusal =
-        choice === undefined
-          ? {
-              kind: 'stranger',
-              destination: destination!,
-              origin: table.snapshot.outbound.policy.origin,
-              serverName: verdict.serverName,
-            }
-          : { kind: 'no-cluster', cluster: choice.cluster, origin: choice.origin }
-      refuse(this.recorder, 'outbound', connection, refusal)
-      return
+      if (choice !== undefined)
+        return { kind: 'no-cluster', cluster: choice.cluster, origin: choice.origin }
+      const { origin } = table.snapshot.outbound.policy
+      const { serverName } = verdict
+      return { kind: 'stranger', destination: destination!, origin, serverName }
     }
-    const forward = new TcpForward(
+    return new TcpForward(
       {
         direction: 'outbound',
         connection,
@@ -144,7 +175,6 @@ export class Outbound implements DetectionOwner, HttpListener {
       },
       services,
     )
-    forward.start()
   }
 
   /** Unknown destinations: passed through, refused, or, when it is a known Pod, always passed. */

@@ -38,6 +38,15 @@ export interface TcpRequest {
   readonly ended: boolean
 }
 
+/** An endpoint that was connected, and has sent something, before anybody knew the protocol. */
+export interface SpokenEndpoint {
+  readonly endpoint: Endpoint
+  readonly lease: TcpLease
+  readonly upstream: Connection
+  /** Its first bytes; own memory. */
+  readonly bytes: Buffer
+}
+
 /** Flags of connections by what went wrong. */
 const flags: Partial<Record<ErrorCode, number>> = {
   [ErrorCode.NoHealthyUpstream]: Flag.UH,
@@ -83,6 +92,10 @@ export class TcpForward
     this.record.serverName = request.serverName
   }
 
+  get cluster(): Cluster {
+    return this.request.cluster
+  }
+
   /** The client is read from again only when the endpoint is connected. */
   start(): void {
     const { cluster, connection } = this.request
@@ -100,6 +113,15 @@ export class TcpForward
     this.lease = endpoint.dialTcp(this)
   }
 
+  /** The endpoint was dialed before, and spoke first. */
+  startWith({ endpoint, lease, upstream, bytes }: SpokenEndpoint): void {
+    this.services.forwards.add(this)
+    this.record.upstreamHost = endpoint.text
+    this.record.clusterMetrics = endpoint.metrics
+    this.lease = lease
+    this.run(upstream, bytes)
+  }
+
   /** Drain time is over. */
   cut(): void {
     const message = 'the proxy is shutting down'
@@ -109,6 +131,11 @@ export class TcpForward
   }
 
   onConnected(upstream: Connection): void {
+    this.run(upstream, undefined)
+    this.request.connection.resume(PauseReason.Handover)
+  }
+
+  private run(upstream: Connection, fromUpstream: Buffer | undefined): void {
     const { connection, cluster } = this.request
     this.upstream = upstream
     this.record.upstreamLocal = formatAddress(upstream.local)
@@ -116,8 +143,7 @@ export class TcpForward
     const { tcpIdleTimeoutMs } = cluster.spec.connectionPool
     this.splice = new Splice(connection, upstream, this, this.services.wheel, tcpIdleTimeoutMs)
     this.services.wheel.arm(this.progress, progressMs)
-    this.splice.start(this.already, undefined, this.ended)
-    connection.resume(PauseReason.Handover)
+    this.splice.start(this.already, fromUpstream, this.ended)
   }
 
   /** Long connections show in the metrics while they live. */
