@@ -110,7 +110,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
     record.origin = scope.policyOrigin
     const cluster = scope.unknownHost(stream.head, stream.connection)
     if (cluster instanceof ProxyError) {
-      this.fail(cluster, serviceEntryHint(stream.head.authority, this.originalDestination?.port))
+      this.fail(cluster, serviceEntryHint(cluster, stream.head, this.originalDestination))
       return
     }
     record.routeName = 'allow_any'

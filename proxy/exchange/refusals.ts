@@ -1,5 +1,7 @@
 /** The failures an exchange finds before anything is sent: what happened, in one sentence each. */
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { RequestHead } from '../http/head.ts'
+import type { Address } from '../net/address.ts'
 
 export function unusablePath(target: string): ProxyError {
   return new ProxyError(ErrorCode.BadRequest, Side.Downstream, {
@@ -43,10 +45,15 @@ export function unknownHost(authority: string, port: number): ProxyError {
   })
 }
 
-/** The ServiceEntry that would make an unknown host known. */
-export function serviceEntryHint(authority: string, dialedPort: number | undefined): string {
+/** The ServiceEntry that would make an unknown host known; `` where `error` is something else, a loop. */
+export function serviceEntryHint(
+  error: ProxyError,
+  { authority }: RequestHead,
+  dialed: Address | undefined,
+): string {
+  if (error.code !== ErrorCode.UnknownDestination) return ''
   const host = authority.replace(/:\d+$/, '')
-  const port = dialedPort ?? (/:(\d+)$/.exec(authority)?.[1] || '80')
+  const port = dialed?.port ?? (/:(\d+)$/.exec(authority)?.[1] || '80')
   return `This would allow it:
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
