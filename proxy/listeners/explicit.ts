@@ -31,6 +31,8 @@ export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner
   readonly direction = 'outbound'
   private readonly around: Surroundings
   private readonly bind: Bind | undefined
+  /** The last answer of `scope`: clients ask for the same host again and again. */
+  private known: { table: Table; authority: string; scope: HttpScope } | undefined = undefined
   /** Detection after everybody was asked: its verdict stands. */
   private readonly last: DetectionOwner
 
@@ -106,8 +108,13 @@ export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner
       const { service, port } = this.bind
       head.setAuthority(`${service}:${port}`)
     }
+    const { known } = this
+    if (known !== undefined && known.table === table && known.authority === head.authority)
+      return known.scope
     const { host, port = 80 } = splitAuthority(head.authority)
-    return listenerOf(table, host, port)?.http ?? table.strangerScope(port)
+    const scope = listenerOf(table, host, port)?.http ?? table.strangerScope(port)
+    this.known = { table, authority: head.authority, scope }
+    return scope
   }
 
   /** CONNECT: a tunnel to the service as opaque bytes (RFC 9110 9.3.6). */

@@ -63,6 +63,9 @@ export class OutboundScope implements HttpScope {
   private readonly snapshot: Snapshot
   private readonly parts: ScopeParts
   private readonly port: number
+  /** The authority last asked about, and what it names: clients ask for the same again and again. */
+  private named: string | undefined = undefined
+  private namedDestination: Address | undefined = undefined
 
   constructor(snapshot: Snapshot, spec: RouteTableSpec, port: number, parts: ScopeParts) {
     this.snapshot = snapshot
@@ -78,8 +81,12 @@ export class OutboundScope implements HttpScope {
 
   destination(head: RequestHead, connection: Connection): Address | undefined {
     if (!this.parts.explicit) return connection.originalDestination
-    const { host, port } = splitAuthority(head.authority)
-    return { address: host, port: port ?? this.port }
+    if (head.authority !== this.named) {
+      const { host, port } = splitAuthority(head.authority)
+      this.named = head.authority
+      this.namedDestination = { address: host, port: port ?? this.port }
+    }
+    return this.namedDestination
   }
 
   unknownHost(head: RequestHead, connection: Connection): Cluster | ProxyError {
