@@ -3,6 +3,7 @@ import { clock } from '../base/clock.ts'
 import { setForwarded } from '../http/forwarded.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { isGrpc } from '../http/local-reply.ts'
+import { type Address, formatAddress } from '../net/address.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
 
 /** As the client sent it, before anything is rewritten; gives it a request id where it has none. */
@@ -33,4 +34,14 @@ export function describeReply(
   if (requestEndedAt < 0) return
   record.serviceTime = Math.round(clock.now - requestEndedAt)
   head.headers.set('x-envoy-upstream-service-time', String(record.serviceTime))
+}
+
+/**
+ * HTTP/1.0 requests may come without Host (RFC 9112 3.2.2): the address that was dialed names them then.
+ * False when there is none, as in explicit mode.
+ */
+export function hasAuthority(head: RequestHead, dialed: Address | undefined): boolean {
+  if (head.authority === '' && dialed !== undefined && dialed.address !== '')
+    head.setAuthority(formatAddress(dialed))
+  return head.authority !== ''
 }

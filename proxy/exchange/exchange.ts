@@ -18,7 +18,7 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { PickRequest } from '../upstream/picker.ts'
 import { answerDirectly, answerFailure, answerRedirect } from './answer.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
-import { describeReply, describeRequest } from './describe.ts'
+import { describeReply, describeRequest, hasAuthority } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
 import {
   noCluster,
@@ -73,7 +73,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
     scope.services.exchanges.add(this)
     scope.services.recorder.requestStarted(scope.direction)
     describeRequest(this.record, head, scope.version)
-    if (head.authority === '') {
+    if (!hasAuthority(head, this.originalDestination)) {
       this.fail(noHost())
       return
     }

@@ -205,8 +205,10 @@ export class Http1ServerCodec
 
   persistsAfter(stream: Http1ServerStream, frame: BodyFrame): boolean {
     // An early reply leaves a request body behind, a refused switch perhaps bytes of another protocol.
-    const switching = stream.head.upgrade !== '' || stream.head.method === 'CONNECT'
-    if (this.draining || this.phase === Phase.Body || switching || frame === BodyFrame.Close)
+    // A request that names no host is refused: what the client sent behind it is not served.
+    const { authority, method, upgrade } = stream.head
+    const last = upgrade !== '' || method === 'CONNECT' || authority === ''
+    if (this.draining || this.phase === Phase.Body || last || frame === BodyFrame.Close)
       this.persistent = false
     return this.persistent
   }

@@ -2,6 +2,7 @@
  * Waits for the first bytes of a connection and says what they speak. Bytes already read go to the
  * verdict exactly once; a client that stays silent is handed over as opaque after the timeout.
  */
+import type { PortProtocol } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import type { ProxyError } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
@@ -34,6 +35,11 @@ export const quietMs = 100
 
 /** Nothing was read: the connection is opaque by declaration. */
 export const silent: Verdict = { spoken: 'opaque', bytes: none, ended: false, serverName: '' }
+
+/** What a port declared as HTTP gets is read as HTTP, and refused as such where it is none. */
+export function isForHttp(spoken: Verdict['spoken'], declared: PortProtocol | undefined): boolean {
+  return spoken === 'http1' || (declared === 'http' && spoken !== 'http2')
+}
 
 export class Detection implements ByteReceiver, DeadlineOwner {
   private readonly connection: Connection

@@ -11,7 +11,14 @@ import { type RequestHead, ResponseHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import { TcpForward } from '../tcp/forward.ts'
-import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
+import {
+  Detection,
+  type DetectionOwner,
+  isForHttp,
+  quietMs,
+  silent,
+  type Verdict,
+} from './detection.ts'
 import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
 import { passthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
@@ -92,7 +99,9 @@ export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner
 
   private decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('outbound', verdict.spoken)
-    if (verdict.spoken === 'http1')
+    const { service, port } = this.bind!
+    const listener = listenerOf(this.around.table, service, port)
+    if (isForHttp(verdict.spoken, listener?.spec.protocol))
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
     else this.forward(connection, this.bind!, verdict)
   }

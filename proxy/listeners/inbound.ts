@@ -6,7 +6,14 @@ import type { Connection } from '../net/connection.ts'
 import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Cluster } from '../upstream/cluster.ts'
-import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
+import {
+  Detection,
+  type DetectionOwner,
+  isForHttp,
+  quietMs,
+  silent,
+  type Verdict,
+} from './detection.ts'
 import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
 import { endpointAt, inboundCluster, inboundPassthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
@@ -71,9 +78,7 @@ export class Inbound implements DetectionOwner, FirstSpeakerOwner, HttpListener 
 
   private decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('inbound', verdict.spoken)
-    // What a port declared as HTTP gets is read as HTTP, and refused as such where it is none.
-    const declared = this.portOf(connection)?.spec.protocol === 'http'
-    if (verdict.spoken === 'http1' || (declared && verdict.spoken !== 'http2'))
+    if (isForHttp(verdict.spoken, this.portOf(connection)?.spec.protocol))
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
     else this.forwardOf(connection, this.portOf(connection), verdict).start()
   }

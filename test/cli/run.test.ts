@@ -1,65 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-
-const entry = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url))
-
-/** A running `outrider run`, its log read line by line as JSON. */
-class Running {
-  readonly child: ChildProcess
-  readonly lines: Array<Record<string, unknown>> = []
-  private readonly looks = new Set<() => void>()
-  private text = ''
-
-  constructor(args: readonly string[]) {
-    const anyPorts = ['outbound', 'admin', 'health', 'metrics'].flatMap((p) => [`--${p}-port`, '0'])
-    const all = [entry, 'run', '--explicit', '--log-format', 'json', ...anyPorts, ...args]
-    this.child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
-    createInterface({ input: this.child.stderr! }).on('line', (line) => {
-      this.text += `${line}\n`
-      if (line.startsWith('{')) this.lines.push(JSON.parse(line))
-      for (const look of this.looks) look()
-    })
-    this.child.on('exit', () => {
-      for (const look of this.looks) look()
-    })
-  }
-
-  /** The first log line whose message matches; rejects when the process ends before. */
-  said(pattern: RegExp): Promise<Record<string, unknown>> {
-    return new Promise((done, failed) => {
-      const look = (): void => {
-        const found = this.lines.find(({ msg }) => pattern.test(String(msg)))
-        if (found === undefined && this.child.exitCode === null) return
-        this.looks.delete(look)
-        if (found === undefined) failed(new RangeError(`it ended and said:\n${this.text}`))
-        else done(found)
-      }
-      this.looks.add(look)
-      look()
-    })
-  }
-
-  async ended(): Promise<{ code: number | null; text: string }> {
-    if (this.child.exitCode === null) await once(this.child, 'close')
-    return { code: this.child.exitCode, text: this.text }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode === null) this.child.kill('SIGKILL')
-    await this.ended()
-  }
-}
-
-interface Started {
-  readonly places: Record<'outbound' | 'admin' | 'health' | 'metrics', string>
-  readonly configVersion: string
-}
+import { Running, type Started } from '../support/running.ts'
 
 /** A service on loopback that says which one it is. */
 async function serve(name: string): Promise<{ port: number; server: Server }> {

@@ -159,11 +159,19 @@ t.test('framing of replies', async (t) => {
       'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nok',
     ],
     [
-      'GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n',
+      'GET / HTTP/1.0\r\nHost: x\r\nConnection: Keep-Alive\r\n\r\n',
       200,
       2,
       [],
       'content-length: 2\r\nconnection: keep-alive\r\n\r\nok',
+    ],
+    // One that names no host until it is answered is the last one.
+    [
+      'GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n',
+      400,
+      2,
+      [],
+      'content-length: 2\r\nconnection: close\r\n\r\nok',
     ],
     ['GET / HTTP/1.0\r\n\r\n', 200, 2, [], 'content-length: 2\r\nconnection: close\r\n\r\nok'],
     [

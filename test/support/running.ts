@@ -1,0 +1,60 @@
+/** `outrider run` as a process of its own, in explicit mode on free ports, read by its log. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const entry = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url))
+
+/** A running `outrider run`, its log read line by line as JSON. */
+export class Running {
+  readonly child: ChildProcess
+  readonly lines: Array<Record<string, unknown>> = []
+  private readonly looks = new Set<() => void>()
+  private text = ''
+
+  constructor(args: readonly string[]) {
+    const anyPorts = ['outbound', 'admin', 'health', 'metrics'].flatMap((p) => [`--${p}-port`, '0'])
+    const all = [entry, 'run', '--explicit', '--log-format', 'json', ...anyPorts, ...args]
+    this.child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
+    createInterface({ input: this.child.stderr! }).on('line', (line) => {
+      this.text += `${line}\n`
+      if (line.startsWith('{')) this.lines.push(JSON.parse(line))
+      for (const look of this.looks) look()
+    })
+    this.child.on('exit', () => {
+      for (const look of this.looks) look()
+    })
+  }
+
+  /** The first log line whose message matches; rejects when the process ends before. */
+  said(pattern: RegExp): Promise<Record<string, unknown>> {
+    return new Promise((done, failed) => {
+      const look = (): void => {
+        const found = this.lines.find(({ msg }) => pattern.test(String(msg)))
+        if (found === undefined && this.child.exitCode === null) return
+        this.looks.delete(look)
+        if (found === undefined) failed(new RangeError(`it ended and said:\n${this.text}`))
+        else done(found)
+      }
+      this.looks.add(look)
+      look()
+    })
+  }
+
+  async ended(): Promise<{ code: number | null; text: string }> {
+    if (this.child.exitCode === null) await once(this.child, 'close')
+    return { code: this.child.exitCode, text: this.text }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode === null) this.child.kill('SIGKILL')
+    await this.ended()
+  }
+}
+
+/** What the line that says it is ready tells. */
+export interface Started {
+  readonly places: Record<'outbound' | 'admin' | 'health' | 'metrics', string>
+  readonly configVersion: string
+}
