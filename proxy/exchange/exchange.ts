@@ -200,7 +200,7 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
   }
 
   onReply(attempt: Attempt, head: ResponseHead, body: BodySource): void {
-    const { record, stream } = this
+    const { record, scope, stream } = this
     const retrying = this.retrying!
     const covered = retrying.policy.attempts > 0 && retrying.policy.coversReply(head)
     if (covered && retrying.reserve(this.cluster!)) {
@@ -212,12 +212,12 @@ export class Exchange implements StreamOwner, AttemptOwner, DeadlineOwner, PickR
     this.noteExhausted(covered)
     retrying.settled()
     this.replyBody = body
-    record.upstreamLocal = attempt.localAddress
+    if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
     this.editReply(head)
     body.flowInto(stream.reply(head, body.length))
     if (body.length === BodyKind.Tunnel) {
-      this.scope.services.wheel.cancel(this.deadline)
+      scope.services.wheel.cancel(this.deadline)
       stream.body.flowInto(attempt.stream!.sink)
     }
   }
