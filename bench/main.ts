@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { Lab } from './lab.ts'
 import { describeMachine } from './machine.ts'
 import { type PeerName, peerNames } from './peers/peer.ts'
-import { stopAll } from './program.ts'
+import { preferProxies, stopAll } from './program.ts'
 import { describe, leaveReport } from './report.ts'
 import { type Outcome, tableOf } from './report-table.ts'
 import { all } from './scenarios/all.ts'
@@ -18,6 +18,7 @@ const usage = `npm run bench -- [OPTIONS]
   --rounds N       alternating rounds, of which the median counts (default 5)
   --seconds N      length of a round (default 4)
   --peers A,B      whom to measure (default: ${peerNames.join(',')})
+  --priority       proxies go before all else on their core (root): where others use the machine
   --list           the scenarios`
 
 const { values: flags } = parseArgs({
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     peers: { type: 'string' },
+    priority: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -55,6 +57,7 @@ function peersAsked(): readonly PeerName[] {
 async function bench(scenarios: readonly Scenario[]): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stopAll().then(() => process.exit(130)))
+  if (flags.priority) preferProxies()
   await using lab = await Lab.open({
     rounds: Number(flags.rounds ?? (flags.quick ? 2 : 5)),
     roundSeconds: Number(flags.seconds ?? (flags.quick ? 3 : 4)),

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { findTool } from './tools.ts'
+import { findTool, needTool } from './tools.ts'
 
 /** Who is measured runs on the first core; what loads and answers it on the second. */
 export const proxyCore = 0
@@ -15,7 +15,15 @@ const running = new Set<Program>()
 /** `argv` bound to one core; unbound where taskset is missing. */
 export function pinned(core: number, argv: readonly string[]): readonly string[] {
   const taskset = findTool('taskset')
-  return taskset === undefined ? argv : [taskset, '-c', String(core), ...argv]
+  const bound = taskset === undefined ? argv : [taskset, '-c', String(core), ...argv]
+  return core === proxyCore && realTime ? [needTool('chrt'), '-r', '1', ...bound] : bound
+}
+
+let realTime = false
+
+/** From now on proxies run before everything else on their core: for machines that others use too. */
+export function preferProxies(): void {
+  realTime = true
 }
 
 export class Program {
