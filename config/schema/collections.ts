@@ -6,6 +6,7 @@ import { described, isNull, type Type, text } from './scalars.ts'
 
 export function list<T>(item: Type<T>, check?: (items: readonly T[]) => Verdict): Type<T[]> {
   return {
+    parts: new Map([['[]', { type: item }]]),
     read(raw, reading) {
       if (raw.kind !== 'list') {
         reading.error(raw.at, `must be a list, is ${described(raw)}`, 'Begin each item with "- ".')
@@ -38,6 +39,7 @@ export interface MapOptions<T> {
 /** Names chosen by the user to values of one type. */
 export function map<T>(value: Type<T>, options: MapOptions<T> = {}): Type<Record<string, T>> {
   return {
+    parts: new Map([['<name>', { type: value }]]),
     read(raw, reading) {
       if (raw.kind !== 'map') {
         reading.error(raw.at, `must be a map, is ${described(raw)}`)

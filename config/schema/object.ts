@@ -45,11 +45,11 @@ export interface ObjectOptions<V> {
 
 export function object<V extends object>(fields: Fields, options: ObjectOptions<V> = {}): Type {
   const reader = new ObjectReader<V>(fields, options)
-  return { read: (raw, reading) => reader.read(raw, reading) }
+  return { read: (raw, reading) => reader.read(raw, reading), parts: reader.fields }
 }
 
 class ObjectReader<V extends object> {
-  private readonly fields: ReadonlyMap<string, Field>
+  readonly fields: ReadonlyMap<string, Field>
   private readonly options: ObjectOptions<V>
   private readonly dropped: readonly string[]
 
@@ -152,6 +152,7 @@ function reportNotYet(entry: RawEntry, reading: Reading): void {
 /** Runs more rules on what another type has read. */
 export function checked<V>(type: Type, rule: Rule<V>): Type {
   return {
+    ...type,
     read(raw, reading) {
       const value = type.read(raw, reading)
       if (value !== undefined) rule(value as V, new Place(reading, raw))

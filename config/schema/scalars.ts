@@ -8,6 +8,16 @@ import type { Reading, Verdict } from './reading.ts'
 /** `undefined` means unusable: a problem was told. */
 export interface Type<T = unknown> {
   read(raw: Raw, reading: Reading): T | undefined
+  /** What it is made of, for those who list the schema: fields by name; `[]` the item of a list, `<name>` of a map. */
+  readonly parts?: ReadonlyMap<string, Part>
+}
+
+/** One field as a list of the schema tells it (object.ts Field). */
+export interface Part {
+  readonly type: Type
+  readonly notYet?: true
+  readonly ignored?: true
+  readonly deprecated?: string
 }
 
 export function string(check?: (value: string) => Verdict): Type<string> {
@@ -152,6 +162,8 @@ function quoteHint(raw: Raw): string {
   return `Write "${raw.text}" in quotes.`
 }
 
+/** Only where that would help: "fifty" is no number in any form. */
 function unquoteHint(raw: Raw): string {
-  return raw.kind === 'scalar' && typeof raw.value === 'string' ? 'Write it without quotes.' : ''
+  const quoted = raw.kind === 'scalar' && typeof raw.value === 'string' ? raw.value : ''
+  return /^(-?\d+(\.\d+)?|true|false)$/.test(quoted) ? 'Write it without quotes.' : ''
 }

@@ -54,6 +54,8 @@ function defaultEndpoint(value: string): Verdict {
 }
 
 interface Ingress {
+  readonly bind: string
+  readonly captureMode: string
   readonly port?: { readonly number: number; readonly protocol: string; readonly name: string }
   readonly tls?: unknown
 }
@@ -74,6 +76,7 @@ const ingress: Type = object<Ingress>(
     rules: [
       (value, place) => checkIngressTls(value.port?.protocol ?? '', value.tls, place),
       warnHttpPool,
+      tellOwnListener,
     ],
   },
 )
@@ -86,6 +89,19 @@ function warnHttpPool(value: Ingress, place: Place): void {
     ['connectionPool', 'http'],
     `port ${port.number} speaks ${port.protocol}: the http settings have no effect`,
   )
+}
+
+/** Both ask for a listener of its own, which only captured traffic has here. */
+function tellOwnListener({ bind, captureMode }: Ingress, place: Place): void {
+  const tell = (field: string, what: string) =>
+    place.warn(
+      [field],
+      `${what} is known, not yet implemented: no port is opened`,
+      '',
+      'OUT-NOTYET',
+    )
+  if (captureMode === 'NONE') tell('captureMode', 'NONE')
+  if (bind !== '') tell('bind', 'an address to listen on')
 }
 
 const egress: Type = object<EgressView>({

@@ -192,6 +192,46 @@ spec:
   },
 )
 
+t.test('listeners and networks of their own are told where they are asked for', async (t) => {
+  const text = `apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: a}
+spec:
+  ingress:
+  - port: {number: 80, protocol: HTTP, name: http}
+    bind: 10.0.0.1
+    captureMode: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: a}
+spec:
+  address: 10.0.0.1
+  network: other
+`
+  const { problems } = load([{ path: 'f.yaml', text }])
+  t.same(
+    problems.map(({ line, code }) => `${line} ${code}`),
+    ['7 OUT-NOTYET', '8 OUT-NOTYET', '15 OUT-NOTYET'],
+  )
+})
+
+t.test('a hint to leave out quotes is given only where it would help', async (t) => {
+  const hint = (weight: string) =>
+    load([
+      {
+        path: 'f.yaml',
+        text: `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec: {hosts: [a.b], http: [{route: [{destination: {host: a.b}, weight: ${weight}}]}]}
+`,
+      },
+    ]).problems.find(({ message }) => message.includes('weight'))?.hint
+  t.equal(hint('"50"'), 'Write it without quotes.')
+  t.equal(hint('fifty'), '')
+})
+
 t.test('a DestinationRule keeps blocks, ports and zero apart from absent', async (t) => {
   const { spec } = istio(
     'DestinationRule',
