@@ -30,9 +30,6 @@ export interface DetectionOwner {
 
 const none = Buffer.alloc(0)
 
-/** How long a client may stay silent where the server may be the one to speak first. */
-export const quietMs = 100
-
 /** Nothing was read: the connection is opaque by declaration. */
 export const silent: Verdict = { spoken: 'opaque', bytes: none, ended: false, serverName: '' }
 

@@ -11,20 +11,13 @@ import { type RequestHead, ResponseHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import { TcpForward } from '../tcp/forward.ts'
-import {
-  Detection,
-  type DetectionOwner,
-  isForHttp,
-  quietMs,
-  silent,
-  type Verdict,
-} from './detection.ts'
-import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
+import { isForHttp, silent, type Verdict } from './detection.ts'
 import { passthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { Surroundings } from './outbound.ts'
 import { type Refusal, refuse } from './refuse.ts'
 import { splitAuthority } from './scopes.ts'
+import { Sniffer, type SniffOwner } from './sniffer.ts'
 import { StreamConnection } from './stream-connection.ts'
 import type { OutboundListener, Table } from './table.ts'
 
@@ -34,23 +27,18 @@ export interface Bind {
   readonly port: number
 }
 
-export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner {
+export class Explicit implements HttpListener, SniffOwner {
   readonly direction = 'outbound'
   private readonly around: Surroundings
   private readonly bind: Bind | undefined
   /** The last answer of `scope`: clients ask for the same host again and again. */
   private known: { table: Table; authority: string; scope: HttpScope } | undefined = undefined
-  /** Detection after everybody was asked: its verdict stands. */
-  private readonly last: DetectionOwner
+  private readonly sniffer = new Sniffer(this, () => this.around.services.wheel)
 
   /** `bind` undefined: the outbound port itself. */
   constructor(around: Surroundings, bind?: Bind) {
     this.around = around
     this.bind = bind
-    this.last = {
-      onSpoken: (connection, verdict) => this.decide(connection, verdict),
-      onGone: (connection, error) => this.onGone(connection, error),
-    }
   }
 
   get recorder() {
@@ -68,36 +56,21 @@ export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner
       new HttpConnection(this, connection).start(silent.bytes, false)
       return
     }
-    const { services, table } = this.around
-    const { protocolDetectionTimeoutMs } = table.snapshot.mesh
-    const listener = listenerOf(table, bind.service, bind.port)
+    const listener = this.listenerOf(bind)
     if (listener !== undefined && listener.spec.http === undefined && !listener.tcp.needServerName)
       this.forward(connection, bind, silent)
-    else {
-      const silenceMs = listener?.spec.protocol === 'auto' ? quietMs : protocolDetectionTimeoutMs
-      new Detection(connection, this, services.wheel, protocolDetectionTimeoutMs, silenceMs)
-    }
+    else this.sniffer.sniff(connection)
   }
 
-  /** Silence for a moment on a port that nobody declared: the server may be first to speak. */
-  onSpoken(connection: Connection, verdict: Verdict): void {
-    const { service, port } = this.bind!
-    const listener = listenerOf(this.around.table, service, port)
-    const forward =
-      verdict.bytes.length === 0 && listener?.spec.protocol === 'auto'
-        ? this.forwardOf(connection, this.bind!, verdict)
-        : undefined
-    if (forward instanceof TcpForward) new FirstSpeaker(connection, forward, this).start()
-    else this.decide(connection, verdict)
+  get detectionMs(): number {
+    return this.around.table.snapshot.mesh.protocolDetectionTimeoutMs
   }
 
-  onClientFirst(connection: Connection, bytes: Buffer): void {
-    const { services, table } = this.around
-    const { protocolDetectionTimeoutMs: ms } = table.snapshot.mesh
-    new Detection(connection, this.last, services.wheel, ms, ms, bytes)
+  isUndeclared(): boolean {
+    return this.bind !== undefined && this.listenerOf(this.bind)?.spec.protocol === 'auto'
   }
 
-  private decide(connection: Connection, verdict: Verdict): void {
+  decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('outbound', verdict.spoken)
     const { service, port } = this.bind!
     const listener = listenerOf(this.around.table, service, port)
@@ -139,12 +112,21 @@ export class Explicit implements HttpListener, DetectionOwner, FirstSpeakerOwner
   }
 
   private forward(connection: Connection, to: Bind, verdict: Verdict): void {
-    const forward = this.forwardOf(connection, to, verdict)
+    const forward = this.forwardTo(connection, to, verdict)
     if (forward instanceof TcpForward) forward.start()
     else refuse(this.recorder, 'outbound', connection, forward)
   }
 
-  private forwardOf(connection: Connection, to: Bind, verdict: Verdict): TcpForward | Refusal {
+  /** For the sniffer: it looks at bound ports only. */
+  forwardOf(connection: Connection, verdict: Verdict): TcpForward | Refusal {
+    return this.forwardTo(connection, this.bind!, verdict)
+  }
+
+  private listenerOf({ service, port }: Bind): OutboundListener | undefined {
+    return listenerOf(this.around.table, service, port)
+  }
+
+  private forwardTo(connection: Connection, to: Bind, verdict: Verdict): TcpForward | Refusal {
     const { clusters, services, table } = this.around
     const destination: Address = { address: to.service, port: to.port }
     const listener = listenerOf(table, to.service, to.port)

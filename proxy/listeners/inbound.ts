@@ -6,36 +6,24 @@ import type { Connection } from '../net/connection.ts'
 import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Cluster } from '../upstream/cluster.ts'
-import {
-  Detection,
-  type DetectionOwner,
-  isForHttp,
-  quietMs,
-  silent,
-  type Verdict,
-} from './detection.ts'
-import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
+import { isForHttp, silent, type Verdict } from './detection.ts'
 import { endpointAt, inboundCluster, inboundPassthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { Surroundings } from './outbound.ts'
 import { refuse } from './refuse.ts'
+import { Sniffer, type SniffOwner } from './sniffer.ts'
 import type { InboundPort } from './table.ts'
 
-export class Inbound implements DetectionOwner, FirstSpeakerOwner, HttpListener {
+export class Inbound implements SniffOwner, HttpListener {
   readonly direction = 'inbound'
   private readonly around: Surroundings
   /** False in explicit mode: what was dialed is the listener's own address. */
   private readonly captured: boolean
-  /** Detection after everybody was asked: its verdict stands. */
-  private readonly last: DetectionOwner
+  private readonly sniffer = new Sniffer(this, () => this.around.services.wheel)
 
   constructor(around: Surroundings, captured: boolean) {
     this.around = around
     this.captured = captured
-    this.last = {
-      onSpoken: (connection, verdict) => this.decide(connection, verdict),
-      onGone: (connection, error) => this.onGone(connection, error),
-    }
   }
 
   get recorder() {
@@ -59,28 +47,19 @@ export class Inbound implements DetectionOwner, FirstSpeakerOwner, HttpListener 
     }
     const port = this.around.table.inbound(destination.port)
     if (port !== undefined && port.spec.protocol !== 'tcp' && port.spec.protocol !== 'tls')
-      this.sniff(connection, port.spec.protocol === 'auto')
-    else this.forwardOf(connection, port, silent).start()
+      this.sniffer.sniff(connection)
+    else this.forwardOf(connection, silent).start()
   }
 
-  /** Silence for a moment on a port that nobody declared: the application may be first to speak. */
-  onSpoken(connection: Connection, verdict: Verdict): void {
-    const port = this.portOf(connection)
-    if (verdict.bytes.length === 0 && port?.spec.protocol === 'auto')
-      new FirstSpeaker(connection, this.forwardOf(connection, port, verdict), this).start()
-    else this.decide(connection, verdict)
+  isUndeclared(connection: Connection): boolean {
+    return this.portOf(connection)?.spec.protocol === 'auto'
   }
 
-  onClientFirst(connection: Connection, bytes: Buffer): void {
-    const { wheel } = this.around.services
-    new Detection(connection, this.last, wheel, this.detectionMs, this.detectionMs, bytes)
-  }
-
-  private decide(connection: Connection, verdict: Verdict): void {
+  decide(connection: Connection, verdict: Verdict): void {
     this.recorder.protocolDetected('inbound', verdict.spoken)
     if (isForHttp(verdict.spoken, this.portOf(connection)?.spec.protocol))
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
-    else this.forwardOf(connection, this.portOf(connection), verdict).start()
+    else this.forwardOf(connection, verdict).start()
   }
 
   onGone(_connection: Connection, _error: ProxyError | undefined): void {
@@ -101,21 +80,12 @@ export class Inbound implements DetectionOwner, FirstSpeakerOwner, HttpListener 
     return this.around.table.inbound(this.destinationOf(connection)!.port)
   }
 
-  private get detectionMs(): number {
+  get detectionMs(): number {
     return this.around.table.snapshot.mesh.protocolDetectionTimeoutMs
   }
 
-  private sniff(connection: Connection, serverMaySpeak: boolean): void {
-    const { wheel } = this.around.services
-    const silenceMs = serverMaySpeak ? quietMs : this.detectionMs
-    new Detection(connection, this, wheel, this.detectionMs, silenceMs)
-  }
-
-  private forwardOf(
-    connection: Connection,
-    port: InboundPort | undefined,
-    verdict: Verdict,
-  ): TcpForward {
+  forwardOf(connection: Connection, verdict: Verdict): TcpForward {
+    const port = this.portOf(connection)
     const destination = this.destinationOf(connection)!
     const { services } = this.around
     return new TcpForward(

@@ -9,12 +9,12 @@ import type { Connection } from '../net/connection.ts'
 import { loopsBack } from '../net/original-destination.ts'
 import { TcpForward } from '../tcp/forward.ts'
 import type { Clusters } from '../upstream/clusters.ts'
-import { Detection, type DetectionOwner, quietMs, silent, type Verdict } from './detection.ts'
-import { FirstSpeaker, type FirstSpeakerOwner } from './first-speaker.ts'
+import { silent, type Verdict } from './detection.ts'
 import { passthroughCluster } from './fixed-clusters.ts'
 import { HttpConnection, type HttpListener } from './http-connection.ts'
 import type { ListeningServices } from './listening.ts'
 import { type Refusal, refuse } from './refuse.ts'
+import { Sniffer, type SniffOwner } from './sniffer.ts'
 import type { OutboundListener, Table } from './table.ts'
 
 /** What a direction needs of its worker. */
@@ -27,18 +27,13 @@ export interface Surroundings {
   readonly ownPorts: ReadonlySet<number>
 }
 
-export class Outbound implements DetectionOwner, FirstSpeakerOwner, HttpListener {
+export class Outbound implements SniffOwner, HttpListener {
   readonly direction = 'outbound'
   private readonly around: Surroundings
-  /** Detection after everybody was asked: its verdict stands. */
-  private readonly last: DetectionOwner
+  private readonly sniffer = new Sniffer(this, () => this.around.services.wheel)
 
   constructor(around: Surroundings) {
     this.around = around
-    this.last = {
-      onSpoken: (connection, verdict) => this.decide(connection, verdict),
-      onGone: (connection, error) => this.onGone(connection, error),
-    }
   }
 
   get recorder() {
@@ -61,37 +56,24 @@ export class Outbound implements DetectionOwner, FirstSpeakerOwner, HttpListener
       refuse(this.recorder, 'outbound', connection, { kind: 'loop', destination })
       return
     }
-    const listener = this.listenerFor(destination)
+    const listener = this.listenerOf(connection)
     if (listener === undefined) this.acceptUnknown(connection)
     else if (listener.spec.http === undefined && !listener.tcp.needServerName)
-      this.forward(connection, listener, silent)
-    else if (listener.spec.protocol === 'auto') this.sniff(connection, this.detectionMs, quietMs)
-    else this.sniff(connection, this.detectionMs)
+      this.forward(connection, silent)
+    else this.sniffer.sniff(connection)
   }
 
-  /** Silence for a moment on a port that nobody declared: the server may be first to speak. */
-  onSpoken(connection: Connection, verdict: Verdict): void {
-    const listener = this.listenerFor(connection.originalDestination!)
-    const forward =
-      verdict.bytes.length === 0 && listener?.spec.protocol === 'auto'
-        ? this.forwardOf(connection, listener, verdict)
-        : undefined
-    if (forward instanceof TcpForward) new FirstSpeaker(connection, forward, this).start()
-    else this.decide(connection, verdict)
+  isUndeclared(connection: Connection): boolean {
+    return this.listenerOf(connection)?.spec.protocol === 'auto'
   }
 
-  onClientFirst(connection: Connection, bytes: Buffer): void {
-    const { wheel } = this.around.services
-    new Detection(connection, this.last, wheel, this.detectionMs, this.detectionMs, bytes)
-  }
-
-  private decide(connection: Connection, verdict: Verdict): void {
-    const listener = this.listenerFor(connection.originalDestination!)
+  decide(connection: Connection, verdict: Verdict): void {
+    const listener = this.listenerOf(connection)
     this.recorder.protocolDetected('outbound', verdict.spoken)
     const http = listener === undefined || listener.spec.http !== undefined
     if (http && verdict.spoken === 'http1')
       new HttpConnection(this, connection).start(verdict.bytes, verdict.ended)
-    else this.forward(connection, listener, verdict)
+    else this.forward(connection, verdict)
   }
 
   onGone(_connection: Connection, _error: ProxyError | undefined): void {
@@ -104,7 +86,8 @@ export class Outbound implements DetectionOwner, FirstSpeakerOwner, HttpListener
     return table.outbound(address, port)?.http ?? table.strangerScope(port)
   }
 
-  private listenerFor({ address, port }: Address): OutboundListener | undefined {
+  private listenerOf(connection: Connection): OutboundListener | undefined {
+    const { address, port } = connection.originalDestination!
     return this.around.table.outbound(address, port)
   }
 
@@ -117,33 +100,22 @@ export class Outbound implements DetectionOwner, FirstSpeakerOwner, HttpListener
   private acceptUnknown(connection: Connection): void {
     const { table } = this.around
     // Where strangers are refused, HTTP clients are told why; so it is worth to look.
-    if (table.snapshot.outbound.policy.mode === 'REGISTRY_ONLY') this.sniff(connection, 0)
-    else this.forward(connection, undefined, silent)
+    if (table.snapshot.outbound.policy.mode === 'REGISTRY_ONLY') this.sniffer.sniff(connection)
+    else this.forward(connection, silent)
   }
 
-  private sniff(connection: Connection, timeoutMs: number, silenceMs = timeoutMs): void {
-    new Detection(connection, this, this.around.services.wheel, timeoutMs, silenceMs)
-  }
-
-  private get detectionMs(): number {
+  get detectionMs(): number {
     return this.around.table.snapshot.mesh.protocolDetectionTimeoutMs
   }
 
-  private forward(
-    connection: Connection,
-    listener: OutboundListener | undefined,
-    verdict: Verdict,
-  ): void {
-    const forward = this.forwardOf(connection, listener, verdict)
+  private forward(connection: Connection, verdict: Verdict): void {
+    const forward = this.forwardOf(connection, verdict)
     if (forward instanceof TcpForward) forward.start()
     else refuse(this.recorder, 'outbound', connection, forward)
   }
 
-  private forwardOf(
-    connection: Connection,
-    listener: OutboundListener | undefined,
-    verdict: Verdict,
-  ): TcpForward | Refusal {
+  forwardOf(connection: Connection, verdict: Verdict): TcpForward | Refusal {
+    const listener = this.listenerOf(connection)
     const { clusters, services, table } = this.around
     const destination = connection.originalDestination
     const tls = verdict.spoken === 'tls' ? verdict : undefined
