@@ -243,7 +243,9 @@ function readRequest(reader: Reader, seen: string[], headBytes: number): boolean
     seen.push(`body ${JSON.stringify(body.data)} [${show(body.trailers)}]`)
   }
   const lives = !options.close && (!old || options.keepAlive)
-  return lives && upgrade === '' && method !== 'CONNECT'
+  // Nobody named the request on its way: it is refused, and nothing behind it is served.
+  const named = where.authority !== ''
+  return lives && named && upgrade === '' && method !== 'CONNECT'
 }
 
 /** Target and authority as forwarded. */
