@@ -47,6 +47,7 @@ class Dial implements Dialing, DeadlineOwner {
   private connected(): void {
     clock.refresh()
     if (!this.settle()) return
+    keepAlive(this.socket, this.target)
     this.connection.attach(this.socket)
     this.receiver.onConnected(this.connection)
   }
@@ -75,7 +76,7 @@ function socketOptions(
   target: DialTarget,
   connection: SocketConnection,
 ): Parameters<typeof connect>[0] {
-  const { sourceAddress, keepalive } = target
+  const { sourceAddress } = target
   const { address, port } = target.address
   const unix = address.startsWith('/') || address.startsWith('@')
   const where = unix
@@ -91,11 +92,16 @@ function socketOptions(
     allowHalfOpen: true,
     writableHighWaterMark: writeHighMark,
     onread: connection.onread(),
-    ...(keepalive === undefined
-      ? {}
-      : { keepAlive: true, keepAliveInitialDelay: keepalive.timeMs }),
   }
   return options as unknown as Parameters<typeof connect>[0]
+}
+
+/** Probes of the transport (Istio tcpKeepalive); 0 leaves a value to the system. */
+function keepAlive(socket: Socket, { keepalive }: DialTarget): void {
+  if (keepalive === undefined) return
+  const { timeMs, intervalMs, probes } = keepalive
+  const orSystem = (value: number): number | undefined => (value === 0 ? undefined : value)
+  socket.setKeepAlive(true, orSystem(timeMs), orSystem(intervalMs), orSystem(probes))
 }
 
 const reasons: Record<string, string> = {
