@@ -10,7 +10,7 @@ import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
 import { outrider } from './peers/outrider.ts'
 import type { Backend, Ground, Peer, PeerName, Plan, RunningPeer } from './peers/peer.ts'
-import { stopAll } from './program.ts'
+import { stopAll, withoutPriority } from './program.ts'
 
 const peers: readonly Peer[] = [direct, outrider, envoy, nginx, haproxy]
 
@@ -78,6 +78,12 @@ export class Lab implements Ground {
       if (names.includes(peer.name) && !isThere) members.push(await peer.start(plan, this))
     }
     return members.filter((member) => names.includes(member.name))
+  }
+
+  /** A proxy that shares with no other scenario; the caller stops it. */
+  async alone(name: PeerName, plan: Plan): Promise<RunningPeer | undefined> {
+    await this.rest()
+    return withoutPriority(async () => this.peer(name)?.start(plan, this))
   }
 
   /** Ends the shared proxies: for scenarios that start their own. */

@@ -1,7 +1,7 @@
 /** Says where and on what a bench ran, so that two results are compared only when they may be. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 
 export const projectRoot = resolve(import.meta.dirname, '..')
@@ -24,7 +24,7 @@ export function describeMachine(peers: Readonly<Record<string, string>>): Machin
     when: new Date().toISOString(),
     commit: commit(),
     cpu: cpus()[0]?.model ?? 'unknown',
-    cpus: availableParallelism(),
+    cpus: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.versions.node,

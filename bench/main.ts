@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { Lab } from './lab.ts'
 import { describeMachine } from './machine.ts'
 import { type PeerName, peerNames } from './peers/peer.ts'
-import { preferProxies, stopAll } from './program.ts'
+import { leaveProxyCore, preferProxies, stopAll } from './program.ts'
 import { describe, leaveReport } from './report.ts'
 import { type Outcome, tableOf } from './report-table.ts'
 import { all } from './scenarios/all.ts'
@@ -57,6 +57,7 @@ function peersAsked(): readonly PeerName[] {
 async function bench(scenarios: readonly Scenario[]): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stopAll().then(() => process.exit(130)))
+  leaveProxyCore()
   if (flags.priority) preferProxies()
   await using lab = await Lab.open({
     rounds: Number(flags.rounds ?? (flags.quick ? 2 : 5)),

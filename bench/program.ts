@@ -1,5 +1,5 @@
 /** A program under measurement: started on one core, watched through /proc, ended for certain. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -24,6 +24,23 @@ let realTime = false
 /** From now on proxies run before everything else on their core: for machines that others use too. */
 export function preferProxies(): void {
   realTime = true
+}
+
+/** For what several threads of a proxy do at once: in real time they would wait for each other's slices. */
+export async function withoutPriority<T>(start: () => Promise<T>): Promise<T> {
+  const before = realTime
+  realTime = false
+  try {
+    return await start()
+  } finally {
+    realTime = before
+  }
+}
+
+/** Keeps this process, which also probes, off the core of the measured. */
+export function leaveProxyCore(): void {
+  const taskset = findTool('taskset')
+  if (taskset !== undefined) spawnSync(taskset, ['-acp', String(loadCore), String(process.pid)])
 }
 
 export class Program {

@@ -55,9 +55,16 @@ export function sentence({ claim, value, holds }: Verdict): string {
 function cell(samples: Samples, row: string, measure: string): string {
   const values = samples.of(row, measure)
   if (values.length === 0) return '-'
-  const own = median(samples.of('outrider', measure))
-  const ratio = row === 'outrider' || !(own > 0) ? '' : ` (${short(own / median(values))})`
+  const base = baseOf(row)
+  const own = median(samples.of(base, measure))
+  const ratio = row === base || !(own > 0) ? '' : ` (${short(own / median(values))})`
   return `${short(median(values))}${ratio.padEnd(8)}`
+}
+
+/** Variants compare with the same variant of Outrider: `envoy, 2 workers` with `outrider, 2 workers`. */
+function baseOf(row: string): string {
+  const comma = row.indexOf(',')
+  return comma === -1 ? 'outrider' : `outrider${row.slice(comma)}`
 }
 
 export function short(value: number): string {
