@@ -3,14 +3,16 @@
  * rounds, each proxy on a core of its own.
  */
 import { parseArgs } from 'node:util'
+import { changes, readBaseline, saveBaseline } from './baseline.ts'
 import { Lab } from './lab.ts'
-import { describeMachine } from './machine.ts'
+import { describeMachine, type Machine } from './machine.ts'
 import { type PeerName, peerNames } from './peers/peer.ts'
 import { leaveProxyCore, preferProxies, stopAll } from './program.ts'
 import { describe, leaveReport } from './report.ts'
 import { type Outcome, tableOf } from './report-table.ts'
 import { all } from './scenarios/all.ts'
 import type { Scenario } from './scenarios/scenario.ts'
+import { findTool } from './tools.ts'
 
 const usage = `npm run bench -- [OPTIONS]
   --quick          a few scenarios, two short rounds, under three minutes
@@ -19,6 +21,7 @@ const usage = `npm run bench -- [OPTIONS]
   --seconds N      length of a round (default 4)
   --peers A,B      whom to measure (default: ${peerNames.join(',')})
   --priority       proxies go before all else on their core (root): where others use the machine
+  --save-baseline  keep this run's ratios in bench/baseline.json
   --list           the scenarios`
 
 const { values: flags } = parseArgs({
@@ -29,6 +32,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     peers: { type: 'string' },
     priority: { type: 'boolean', default: false },
+    'save-baseline': { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -36,7 +40,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) console.log(usage)
 else if (flags.list) for (const { name, title } of all) console.log(`${name.padEnd(14)} ${title}`)
-else await bench(chosen())
+else if (canMeasure()) await bench(chosen())
 
 function chosen(): Scenario[] {
   const names = new Set(flags.only)
@@ -47,6 +51,15 @@ function chosen(): Scenario[] {
     }
   if (names.size > 0) return all.filter(({ name }) => names.has(name))
   return all.filter(({ quick = false }) => quick || !flags.quick)
+}
+
+/** CI goes on where nothing can be measured; who asked for more than the quick bench wants to know. */
+function canMeasure(): boolean {
+  const missing = ['nginx', 'wrk'].filter((name) => findTool(name) === undefined)
+  if (missing.length === 0) return true
+  console.log(`nothing measured: ${missing.join(' and ')} not on this machine`)
+  process.exitCode = flags.quick ? 0 : 1
+  return false
 }
 
 function peersAsked(): readonly PeerName[] {
@@ -74,8 +87,14 @@ async function bench(scenarios: readonly Scenario[]): Promise<void> {
     outcomes.push(outcome)
     console.log(tableOf(outcome))
   }
-  if (outcomes.length > 0)
-    console.log(`left in ${leaveReport(machine, outcomes, flags.quick ? '-quick' : '')}`)
+  if (outcomes.length > 0) conclude(outcomes, machine)
+}
+
+function conclude(outcomes: readonly Outcome[], machine: Machine): void {
+  const changed = changes(outcomes, readBaseline())
+  if (changed.length > 0) console.log(`Against bench/baseline.json:\n  ${changed.join('\n  ')}\n`)
+  if (flags['save-baseline']) saveBaseline(outcomes)
+  console.log(`left in ${leaveReport(machine, outcomes, flags.quick ? '-quick' : '')}`)
 }
 
 /** One scenario that fails does not take the others with it, but the run ends with its exit code. */
