@@ -10,6 +10,7 @@ import {
 import { given } from '../../config/bootstrap-settings.ts'
 import type { LogFormat } from '../control/make-log.ts'
 import type { Sidecar, SidecarPorts } from '../control/sidecar.ts'
+import { withoutEchoes } from '../control/signals.ts'
 import { StartFailure } from '../control/start-failure.ts'
 import type { StartFacts } from '../control/start-summary.ts'
 import type { WorkerSettings } from '../worker/messages.ts'
@@ -54,8 +55,8 @@ type Options = RunOptions & { readonly logFormat?: LogFormat }
 async function run(options: Options): Promise<void> {
   const bootstrap = readBootstrap(options)
   const sidecar = await makeSidecar(bootstrap, logFormatOf(options))
-  const signals = ['SIGTERM', 'SIGINT'] as const
-  for (const signal of signals) process.on(signal, () => void sidecar.shutdown.begin(signal))
+  const begin = withoutEchoes((signal) => void sidecar.shutdown.begin(signal))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, begin)
   try {
     const ports = await sidecar.start()
     await tell(sidecar, bootstrap, ports, logFormatOf(options))
