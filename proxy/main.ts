@@ -69,7 +69,13 @@ Examples:
 
 Each command has its own help: outrider COMMAND --help`
 
+for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreNoReader)
 await main(process.argv.slice(2))
+
+/** Whoever read has gone (`| head`): what was asked is done all the same, and a proxy goes on. */
+function ignoreNoReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}
 
 async function main(args: readonly string[]): Promise<void> {
   useCompileCache()

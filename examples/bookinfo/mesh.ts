@@ -4,6 +4,8 @@ import { chmodSync, createWriteStream, mkdtempSync, rmSync, writeFileSync } from
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { StartFailure } from '../../proxy/control/start-failure.ts'
+import type { Interruption } from './interruption.ts'
 import { type Member, members, podYaml } from './members.ts'
 
 /** How applications and sidecars are run: in namespaces under capture, or on loopback addresses. */
@@ -43,10 +45,14 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** `configFolder`: the YAML all sidecars follow. Resolves when every sidecar is ready. */
-  static async start(ground: Ground, configFolder: string): Promise<Mesh> {
+  static async start(
+    ground: Ground,
+    configFolder: string,
+    interruption: Interruption,
+  ): Promise<Mesh> {
     const mesh = new Mesh(ground, configFolder)
     try {
-      await mesh.bringUp()
+      await interruption.or(mesh.bringUp())
     } catch (error) {
       await mesh[Symbol.asyncDispose]()
       throw error
@@ -74,10 +80,15 @@ export class Mesh implements AsyncDisposable {
     const log = createWriteStream(join(this.folder, `${name}.log`))
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
     const child = spawn(file, rest, { stdio, env: { ...process.env, ...env } })
-    child.stdout?.pipe(log, { end: false })
-    child.stderr?.pipe(log, { end: false })
-    child.once('exit', (code, signal) => {
-      this.died ??= `${name} ended (${signal ?? code}), see ${join(this.folder, `${name}.log`)}`
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.pipe(log, { end: false })
+      stream?.on('data', (text) => {
+        said = (said + text).slice(-4_096)
+      })
+    }
+    child.once('close', (code, signal) => {
+      this.died ??= `${name} ended (${signal ?? code})${lastLines(said)}`
     })
     child.once('error', (error) => {
       this.died ??= `${name} did not start: ${error.message}`
@@ -101,11 +112,12 @@ export class Mesh implements AsyncDisposable {
 
   /** Throws when one of the programs has ended. */
   mustLive(): void {
-    if (this.died !== undefined) throw new Error(this.died)
+    if (this.died !== undefined) throw new StartFailure(this.died)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.children) child.removeAllListeners('exit')
+    this.died ??= 'the mesh was ended'
+    for (const child of this.children) child.removeAllListeners('close')
     const ends = this.children
       .filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)
       .map(
@@ -132,9 +144,15 @@ export function openFolder(prefix: string): string {
 export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 40_000
   while (!(await holds().catch(rethrowUnlessNetwork))) {
-    if (Date.now() > deadline) throw new Error(`waited 40 s for ${what}`)
+    if (Date.now() > deadline) throw new StartFailure(`waited 40 s for ${what}`)
     await new Promise((done) => setTimeout(done, 50))
   }
+}
+
+/** The log goes away with the mesh: a message brings its end along. */
+function lastLines(log: string): string {
+  const lines = log.trimEnd().split('\n')
+  return log === '' ? '' : `, saying last:\n${lines.slice(-5).join('\n')}`
 }
 
 function rethrowUnlessNetwork(error: NodeJS.ErrnoException): boolean {

@@ -3,12 +3,14 @@
  * by service name, and iptables hands their connections to the sidecars.
  */
 import { type ChildProcess, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { proxyId } from '../../config/ports.ts'
-import { type Identity, type Namespace, Network } from '../../iptables/netns.ts'
+import { type Identity, type Namespace, NamespaceError, Network } from '../../iptables/netns.ts'
+import type { Interruption } from './interruption.ts'
 import {
   identityFlags,
   type Member,
@@ -38,12 +40,29 @@ export class Namespaces implements Ground {
   private relay: ChildProcess | undefined
   private door: Server | undefined
 
-  constructor(prefix = 'outrider-demo') {
+  private constructor(prefix: string) {
     this.network = Network.open({ prefix })
-    members.forEach((member, i) => {
-      const addresses = [`10.77.0.${i + 11}/16`, `fd77::${i + 11}/64`]
-      this.spaces.set(member, this.network.add(member.name, { addresses, hosts: `${hosts}\n` }))
-    })
+  }
+
+  static async open(interruption: Interruption, prefix = 'outrider-demo'): Promise<Namespaces> {
+    const ground = new Namespaces(prefix)
+    try {
+      for (const member of members) {
+        ground.add(member)
+        await interruption.or(new Promise((done) => setImmediate(done)))
+      }
+    } catch (error) {
+      await ground[Symbol.asyncDispose]()
+      throw error
+    }
+    return ground
+  }
+
+  private add(member: Member): void {
+    const host = members.indexOf(member) + 11
+    const addresses = [`10.77.0.${host}/16`, `fd77::${host}/64`]
+    const space = this.network.add(member.name, { addresses, hosts: `${hosts}\n` })
+    this.spaces.set(member, space)
   }
 
   /** The namespace of a workload: tests run their own clients there. */
@@ -72,13 +91,22 @@ export class Namespaces implements Ground {
   }
 
   async ready(member: Member): Promise<boolean> {
-    const argv = [process.execPath, outrider, 'wait', '--timeout', '30s']
-    return this.namespaceOf(member).run(argv).status === 0
+    return (await this.outriderIn(member, ['wait', '--timeout', '30s'])) === 0
   }
 
   async capture(): Promise<void> {
-    for (const space of this.spaces.values())
-      space.must([process.execPath, outrider, 'iptables', 'apply'])
+    for (const member of members) {
+      const status = await this.outriderIn(member, ['iptables', 'apply'])
+      if (status !== 0) throw new NamespaceError(`iptables apply beside ${member.name}: ${status}`)
+    }
+  }
+
+  /** Status of a command run beside a member; null when a signal ended it. */
+  private async outriderIn(member: Member, args: readonly string[]): Promise<number | null> {
+    const argv = [process.execPath, outrider, ...args]
+    const child = this.namespaceOf(member).spawn(argv, { stdio: ['ignore', 'ignore', 'inherit'] })
+    const [status] = await once(child, 'exit')
+    return status
   }
 
   /** The namespaces are a world of their own: a relay in the node joins it with this one. */

@@ -1,6 +1,7 @@
 /** `npm start -- --once`: a canary's life in five steps, measured; true when all went as written. */
 import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Interruption } from './interruption.ts'
 import { isShare, measure, type Shares, sharesText, versionServed } from './measure.ts'
 import { configFolder } from './members.ts'
 import { type Ground, Mesh, openFolder, until } from './mesh.ts'
@@ -62,16 +63,21 @@ const steps: readonly Step[] = [
   },
 ]
 
-export async function runScenario(ground: Ground, say: (line: string) => void): Promise<boolean> {
+export async function runScenario(
+  ground: Ground,
+  say: (line: string) => void,
+  interruption: Interruption,
+): Promise<boolean> {
   const folder = openFolder('outrider-config-')
   try {
     cpSync(configFolder, folder, { recursive: true })
     rmSync(join(folder, 'reviews.yaml'))
-    await using mesh = await Mesh.start(ground, folder)
+    await using mesh = await Mesh.start(ground, folder, interruption)
     say(`Six workloads with a sidecar each are up, ${ground.description}.`)
     let passed = true
-    for (const step of steps) passed = (await runStep(step, folder, mesh, say)) && passed
-    return (await runReloads(folder, mesh, say)) && passed
+    for (const step of steps)
+      passed = (await interruption.or(runStep(step, folder, mesh, say))) && passed
+    return (await interruption.or(runReloads(folder, mesh, say))) && passed
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -1,5 +1,6 @@
 /** `npm start`: the mesh stays up, and a table shows who answers, as you edit the YAML. */
 import { join, relative } from 'node:path'
+import { Interrupted, type Interruption } from './interruption.ts'
 import { versionServed } from './measure.ts'
 import { configFolder } from './members.ts'
 import { type Ground, Mesh } from './mesh.ts'
@@ -8,8 +9,13 @@ const versions = ['v1', 'v2', 'v3'] as const
 const everyMs = 2_000
 const perSecond = 40
 
-export async function watchMesh(ground: Ground, say: (line: string) => void): Promise<void> {
-  await using mesh = await Mesh.start(ground, configFolder)
+/** Ends when it is interrupted: once the table runs, that is how it ends well. */
+export async function watchMesh(
+  ground: Ground,
+  say: (line: string) => void,
+  interruption: Interruption,
+): Promise<void> {
+  await using mesh = await Mesh.start(ground, configFolder, interruption)
   const rules = relative(process.cwd(), join(configFolder, 'reviews.yaml'))
   say(`Bookinfo is up, ${ground.description}.
 
@@ -21,26 +27,20 @@ export async function watchMesh(ground: Ground, say: (line: string) => void): Pr
 Who answers for reviews, of the requests of the last two seconds:
 `)
   say(`time      ${versions.map((v) => v.padEnd(28)).join('')}failed`)
-  let stopped = false
-  const stop = new Promise<void>((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => {
-        stopped = true
-        done()
-      })
-  })
-  while (!stopped) {
-    const line = await sample(ground.pageUrl, stop)
-    if (line !== undefined) say(line)
-    mesh.mustLive()
+  try {
+    for (;;) {
+      say(await interruption.or(sample(ground.pageUrl)))
+      mesh.mustLive()
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error
   }
 }
 
-/** One row; undefined when it was interrupted. */
-async function sample(pageUrl: string, stop: Promise<void>): Promise<string | undefined> {
+/** One row. */
+async function sample(pageUrl: string): Promise<string> {
   const counts = new Map<string, number>()
   let failed = 0
-  let going = true
   const asking: Array<Promise<void>> = []
   const timer = setInterval(() => {
     const asked = versionServed(pageUrl).then((version) => {
@@ -49,14 +49,10 @@ async function sample(pageUrl: string, stop: Promise<void>): Promise<string | un
     })
     asking.push(asked)
   }, 1_000 / perSecond)
-  const interrupted = await Promise.race([
-    stop.then(() => true),
-    new Promise<boolean>((done) => setTimeout(() => done(false), everyMs)),
-  ])
-  going = !interrupted
+  await new Promise((done) => setTimeout(done, everyMs))
   clearInterval(timer)
   await Promise.all(asking)
-  return going ? row(counts, failed) : undefined
+  return row(counts, failed)
 }
 
 function row(counts: ReadonlyMap<string, number>, failed: number): string {

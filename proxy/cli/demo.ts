@@ -1,5 +1,6 @@
 /** `outrider demo`: the Bookinfo mesh on this machine, watched live or measured once. */
 import type { Command } from 'commander'
+import { Interruption } from '../../examples/bookinfo/interruption.ts'
 import { Loopback } from '../../examples/bookinfo/loopback.ts'
 import { Namespaces } from '../../examples/bookinfo/namespaces.ts'
 import { runScenario } from '../../examples/bookinfo/scenario.ts'
@@ -25,13 +26,15 @@ async function run({ once = false, explicit = false }: Options): Promise<void> {
   const say = (line: string): void => console.log(line)
   const missing = explicit ? '--explicit was given' : captureUnavailable()
   if (missing !== undefined) say(`No namespaces and no capture (${missing}).`)
-  const ground = missing === undefined ? new Namespaces() : new Loopback()
+  // Before anything is made that must be taken away again.
+  const interruption = new Interruption()
+  const ground = missing === undefined ? await Namespaces.open(interruption) : await Loopback.open()
   if (!once) {
-    await watchMesh(ground, say)
+    await watchMesh(ground, say, interruption)
     return
   }
   const begun = performance.now()
-  const passed = await runScenario(ground, say)
+  const passed = await runScenario(ground, say, interruption)
   const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
   say(passed ? `All as written, in ${seconds} s.` : `Not as written, after ${seconds} s.`)
   process.exitCode = passed ? 0 : 1

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { startSidecar } from '../control/sidecar-support.ts'
@@ -68,4 +69,20 @@ t.test('wait says what is missing where nothing listens', async (t) => {
   t.equal(code, 1)
   t.match(err, 'nothing listens at http://127.0.0.1:1/healthz/ready')
   t.match(await outrider('wait', '--timeout', 'soon'), { code: 2, err: /no duration/ })
+})
+
+t.test('a reader that goes away (`| head`) is no failure', async (t) => {
+  const config = fileURLToPath(new URL('../../examples/bookinfo/config', import.meta.url))
+  const call = ['explain', '--config', config, 'GET', 'http://reviews:9080/']
+  for (const args of [['--help'], ['version'], ['validate', config], call]) {
+    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    let said = ''
+    child.stderr.on('data', (text) => {
+      said += text
+    })
+    const [code] = await once(child, 'close')
+    t.equal(code, 0, args.join(' '))
+    t.equal(said, '')
+  }
 })
