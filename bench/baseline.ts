@@ -10,6 +10,8 @@ import { type Measure, median } from './scenarios/scenario.ts'
 
 const file = join(projectRoot, 'bench', 'baseline.json')
 const references = ['envoy', 'nginx']
+/** Rates follow from these, and percentiles differ too much from run to run. */
+const guarded = new Set(['us/request', 'MiB'])
 
 /** Differences under this are noise on a machine that does other things too. */
 const noise = 0.1
@@ -19,22 +21,22 @@ export type Ratios = Readonly<Record<string, number>>
 
 interface Known {
   readonly key: string
-  readonly measure: Measure
+  /** Of all that is guarded, less is better. */
   readonly value: number
 }
 
 function known({ scenario, samples }: Outcome): Known[] {
   const own = (measure: Measure) => median(samples.of('outrider', measure.name))
-  const ratios = scenario.measures.flatMap((measure) =>
+  const measures = scenario.measures.filter(({ unit }) => guarded.has(unit))
+  const ratios = measures.flatMap((measure) =>
     references.map((peer) => ({
       key: `${scenario.name} ${measure.name} / ${peer}`,
-      measure,
       value: own(measure) / median(samples.of(peer, measure.name)),
     })),
   )
-  const figures = scenario.measures
+  const figures = measures
     .filter(({ unit }) => unit === 'MiB')
-    .map((measure) => ({ key: `${scenario.name} ${measure.name}`, measure, value: own(measure) }))
+    .map((measure) => ({ key: `${scenario.name} ${measure.name}`, value: own(measure) }))
   return [...ratios, ...figures].filter(({ value }) => Number.isFinite(value))
 }
 
@@ -49,13 +51,11 @@ export function readBaseline(): Ratios {
 
 /** One line for each ratio that the baseline knows too. */
 export function changes(outcomes: readonly Outcome[], baseline: Ratios): string[] {
-  return outcomes.flatMap(known).flatMap(({ key, measure, value }) => {
+  return outcomes.flatMap(known).flatMap(({ key, value }) => {
     const before = baseline[key]
     if (before === undefined) return []
     const change = value / before - 1
-    const isWorse = measure.lessIsBetter ? change > noise : change < -noise
-    const isBetter = measure.lessIsBetter ? change < -noise : change > noise
-    const word = isWorse ? 'WORSE ' : isBetter ? 'better' : 'same  '
+    const word = change > noise ? 'WORSE ' : change < -noise ? 'better' : 'same  '
     const percent = `${change < 0 ? '' : '+'}${(change * 100).toFixed(0)} %`
     return [`${word}  ${key.padEnd(36)} ${short(before)} -> ${short(value)}  ${percent}`]
   })

@@ -57,7 +57,8 @@ function cell(samples: Samples, row: string, measure: string): string {
   if (values.length === 0) return '-'
   const base = baseOf(row)
   const own = median(samples.of(base, measure))
-  const ratio = row === base || !(own > 0) ? '' : ` (${short(own / median(values))})`
+  const ratio =
+    row === base || !(own > 0 && median(values) > 0) ? '' : ` (${short(own / median(values))})`
   return `${short(median(values))}${ratio.padEnd(8)}`
 }
 

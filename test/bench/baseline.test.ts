@@ -30,9 +30,8 @@ t.test('a ratio that grew by more than noise is called worse, where less is bett
   t.same(told({ 'h1 cpu / envoy': 0.6 }), ['better h1 cpu / envoy 0.60 -> 0.50 -17 %'])
 })
 
-t.test('where more is better, more is not called worse', async (t) => {
-  t.same(told({ 'h1 rate / envoy': 1 }), ['better h1 rate / envoy 1.00 -> 1.50 +50 %'])
-  t.same(told({ 'h1 rate / envoy': 2 }), ['WORSE h1 rate / envoy 2.00 -> 1.50 -25 %'])
+t.test('rates are not guarded: CPU tells the same with less noise', async (t) => {
+  t.same(told({ 'h1 rate / envoy': 2 }), [])
 })
 
 t.test('memory counts by itself; what the baseline does not know is not judged', async (t) => {
