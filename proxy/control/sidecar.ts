@@ -5,6 +5,7 @@
 import { countBySeverity } from '../../config/diagnostics.ts'
 import type { Problem, Severity } from '../../config/resource.ts'
 import type { Snapshot } from '../../config/snapshot.ts'
+import { boundHeaps, shrinkHeap } from '../base/memory.ts'
 import type { WorkerSettings } from '../worker/messages.ts'
 import { adminAnswer, healthAnswer, metricsAnswer } from './admin.ts'
 import { Collector, type SelfView } from './collector.ts'
@@ -54,6 +55,8 @@ export interface SidecarPorts extends BoundPorts {
 /** Readiness waits this long for first answers of name servers, reloads that long for new names. */
 const firstNamesMs = 3_000
 const newNamesMs = 1_000
+/** After the last reading, before its garbage is removed. */
+const quietMs = 1_000
 
 export class Sidecar {
   readonly supervisor: Supervisor
@@ -67,6 +70,7 @@ export class Sidecar {
   private readonly doors: Door[] = []
   private watching: { close(): void } | undefined
   private namesGiven = false
+  private sweeping: NodeJS.Timeout | undefined
   private ports: SidecarPorts | undefined
 
   constructor(options: SidecarOptions) {
@@ -97,7 +101,10 @@ export class Sidecar {
       read: options.read,
       deliver: (snapshot) => this.deliver(snapshot),
       log,
-      onRead: (result) => this.collector.configRead(result, this.publisher.status),
+      onRead: (result) => {
+        this.collector.configRead(result, this.publisher.status)
+        this.sweepSoon()
+      },
     })
     this.readiness = new Readiness(
       [
@@ -111,6 +118,7 @@ export class Sidecar {
 
   /** Threads first, configuration while they load, pages last; rejects with a StartFailure. */
   async start(): Promise<SidecarPorts> {
+    boundHeaps()
     const { bound } = await this.supervisor.launch()
     const [ports] = await Promise.all([bound, this.firstReading()])
     void this.resolver.settled(firstNamesMs).then(() => {
@@ -119,12 +127,14 @@ export class Sidecar {
     })
     this.watching = this.options.watch(() => void this.publisher.reload())
     this.ports = { ...ports, ...(await this.openDoors()) }
+    this.sweepSoon()
     return this.ports
   }
 
   /** Closes everything without draining. */
   async stop(): Promise<void> {
     this.watching?.close()
+    clearTimeout(this.sweeping)
     this.resolver.close()
     for (const door of this.doors) door.close()
     await this.supervisor.stop()
@@ -157,6 +167,12 @@ export class Sidecar {
     // Destinations are looked up before routes lead to them; at the start readiness waits instead.
     if (!first) await this.resolver.settled(newNamesMs)
     this.supervisor.publish(this.resolver.withAnswers(snapshot))
+  }
+
+  /** Every reading leaves several times its size behind. No traffic waits for this thread. */
+  private sweepSoon(): void {
+    clearTimeout(this.sweeping)
+    this.sweeping = setTimeout(shrinkHeap, quietMs).unref()
   }
 
   private namesAwaited(): string {

@@ -2,10 +2,11 @@
  * Rewriting of path and authority before a request goes on (Istio HTTPRewrite; istio-observed 28,
  * 30). The query always stays. What was before is told upstream in x-envoy-original-*.
  */
-import { RE2JS } from 're2js'
+import type { RE2JS } from 're2js'
 import type { RewriteSpec, StringMatchSpec } from '../../config/snapshot.ts'
 import type { RequestHead } from '../http/head.ts'
 import { wireText } from '../http/wire-text.ts'
+import { compileRegex } from './regex.ts'
 
 /** What the route's uri condition matched: decides how much of the path a new uri replaces. */
 export class MatchedPath {
@@ -65,7 +66,7 @@ class PatternRewrite {
   private readonly parts: ReadonlyArray<string | number>
 
   constructor(spec: { readonly match: string; readonly rewrite: string }) {
-    this.pattern = RE2JS.compile(spec.match)
+    this.pattern = compileRegex(spec.match)
     this.parts = replacementParts(wireText(spec.rewrite))
   }
 

@@ -2,7 +2,6 @@
  * What a sidecar says about a request to the next hop: request id, protocol, Envoy's own fields
  * (istio-observed 6, 8, 46). x-forwarded-for is left as it came: only edges append to it.
  */
-import { randomUUID } from 'node:crypto'
 import type { RequestHead } from './head.ts'
 import type { Headers } from './headers.ts'
 
@@ -12,7 +11,7 @@ export function setForwarded(head: RequestHead): string {
   if (!headers.has('x-forwarded-proto')) headers.append('x-forwarded-proto', head.scheme)
   const known = headers.get('x-request-id')
   if (known !== undefined && known !== '') return known
-  const id = randomUUID()
+  const id = crypto.randomUUID()
   headers.set('x-request-id', id)
   return id
 }

@@ -2,8 +2,8 @@
  * Which condition of a rule a request fails, told for people: the plain twin of predicates.ts, written
  * without it and compared with it on random input.
  */
-import { RE2JS } from 're2js'
 import type { NamedMatchSpec, RouteSpec, StringMatchSpec } from '../../config/snapshot.ts'
+import { compileRegex } from '../filters/regex.ts'
 import type { RequestHead } from '../http/head.ts'
 import { pathOf } from '../http/path.ts'
 import { readableText } from '../http/wire-text.ts'
@@ -88,7 +88,7 @@ function satisfies({ kind, value: wanted, ignoreCase }: StringMatchSpec, value: 
   if (kind === 'present') return true
   if (kind === 'exact') return fold(value) === fold(wanted)
   if (kind === 'prefix') return fold(value).startsWith(fold(wanted))
-  return RE2JS.compile(wanted).matches(value)
+  return compileRegex(wanted).matches(value)
 }
 
 function linesOf(head: RequestHead, name: string): string[] {

@@ -2,9 +2,10 @@
  * One StringMatch (or regular expression) compiled to the cheapest test that gives the same answer.
  * Values are wire text without line breaks. Hot: bench/micro/routing.bench.ts.
  */
-import { RE2JS } from 're2js'
+import type { RE2JS } from 're2js'
 import type { StringMatchSpec } from '../../config/snapshot.ts'
 import { unreachable } from '../base/invariant.ts'
+import { compileRegex } from '../filters/regex.ts'
 import { wireText } from '../http/wire-text.ts'
 import { Around, type PlainShape, plainShapes } from './plain-regex.ts'
 
@@ -75,7 +76,7 @@ export class TextTest {
   /** RE2 syntax, full match. */
   static ofRegex(pattern: string): TextTest {
     const shapes = plainShapes(pattern)
-    if (shapes === undefined) return new TextTest(Op.Regex, { regex: RE2JS.compile(pattern) })
+    if (shapes === undefined) return new TextTest(Op.Regex, { regex: compileRegex(pattern) })
     const literals = shapes.filter((shape) => shape.before === 0 && shape.after === 0)
     const tests = shapes
       .filter((shape) => shape.before !== 0 || shape.after !== 0)

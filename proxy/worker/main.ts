@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { clock } from '../base/clock.ts'
 import { invariant, unreachable } from '../base/invariant.ts'
+import { shrinkHeap } from '../base/memory.ts'
 import { wheel } from '../base/timer-wheel.ts'
 import { dialsUnderWay } from '../net/dial.ts'
 import { receiveBuffers } from '../net/receive-buffers.ts'
@@ -44,8 +45,11 @@ function receive(message: ToWorker): void {
   switch (message.type) {
     case 'snapshot': {
       const begun = clock.now
+      const first = runtime.snapshot === undefined
       runtime.apply(message.snapshot)
       void doors.follow()
+      // Before anybody is told that this worker serves: later it would hold up traffic.
+      if (first) shrinkHeap()
       const ms = clock.refresh() - begun
       tell({ type: 'linked', version: message.snapshot.version, ms })
       break
