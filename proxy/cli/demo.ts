@@ -24,10 +24,10 @@ export function register(program: Command): void {
 
 async function run({ once = false, explicit = false }: Options): Promise<void> {
   const say = (line: string): void => console.log(line)
+  // Before anything is said, or made that must be taken away again.
+  const interruption = new Interruption()
   const missing = explicit ? '--explicit was given' : captureUnavailable()
   if (missing !== undefined) say(`No namespaces and no capture (${missing}).`)
-  // Before anything is made that must be taken away again.
-  const interruption = new Interruption()
   const ground = missing === undefined ? await Namespaces.open(interruption) : await Loopback.open()
   if (!once) {
     await watchMesh(ground, say, interruption)
