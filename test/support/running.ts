@@ -4,7 +4,10 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const entry = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url))
+const entries = {
+  main: fileURLToPath(new URL('../../proxy/main.ts', import.meta.url)),
+  launcher: fileURLToPath(new URL('../../proxy/launcher.js', import.meta.url)),
+}
 
 /** A running `outrider run`, its log read line by line as JSON. */
 export class Running {
@@ -13,10 +16,12 @@ export class Running {
   private readonly looks = new Set<() => void>()
   private text = ''
 
-  constructor(args: readonly string[]) {
+  /** `launcher`: as people start it, becoming the Node that it chooses: here the one of the tests. */
+  constructor(args: readonly string[], entry: keyof typeof entries = 'main') {
     const anyPorts = ['outbound', 'admin', 'health', 'metrics'].flatMap((p) => [`--${p}-port`, '0'])
-    const all = [entry, 'run', '--explicit', '--log-format', 'json', ...anyPorts, ...args]
-    this.child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const all = [entries[entry], 'run', '--explicit', '--log-format', 'json', ...anyPorts, ...args]
+    const env = { ...process.env, OUTRIDER_NODE: entry === 'launcher' ? process.execPath : '' }
+    this.child = spawn(process.execPath, all, { env, stdio: ['ignore', 'ignore', 'pipe'] })
     createInterface({ input: this.child.stderr! }).on('line', (line) => {
       this.text += `${line}\n`
       if (line.startsWith('{')) this.lines.push(JSON.parse(line))

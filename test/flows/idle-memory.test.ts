@@ -1,0 +1,42 @@
+/** What a proxy takes that has nothing to do: two workers, the bookinfo mesh, through the launcher. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+import { Running } from '../support/running.ts'
+import { serviceYaml } from '../support/sidecar.ts'
+
+const limitMiB = 100
+
+function folderOf(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'outrider-idle-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  for (const name of ['productpage', 'details', 'reviews', 'ratings'])
+    writeFileSync(join(folder, `${name}.yaml`), serviceYaml(name, [9080]))
+  return folder
+}
+
+function rssMiB({ child }: Running): number {
+  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+}
+
+test(`two idle workers take at most ${limitMiB} MiB`, async (t) => {
+  const args = ['--config', folderOf(t), '--ip', '127.0.0.1', '--workers', '2']
+  const start = async (): Promise<Running> => {
+    const running = new Running(args, 'launcher')
+    await running.said(/ is ready after /)
+    return running
+  }
+  // The first run of a checkout compiles the sources, and keeps what came of it when it ends.
+  await using first = await start()
+  first.child.kill('SIGTERM')
+  t.equal((await first.ended()).code, 0)
+  await using running = await start()
+  let least = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 100 && least > limitMiB; i++) {
+    await new Promise((done) => setTimeout(done, 100))
+    least = Math.min(least, rssMiB(running))
+  }
+  t.ok(least <= limitMiB, `${least.toFixed(1)} MiB`)
+})
