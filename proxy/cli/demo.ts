@@ -23,8 +23,6 @@ export function register(program: Command): void {
 }
 
 async function run({ once = false, explicit = false }: Options): Promise<void> {
-  // Before anything is made that must be taken away again.
-  const interruption = new Interruption()
   const say = (line: string): void => console.log(line)
   // Before anything is said, or made that must be taken away again.
   const interruption = new Interruption()
