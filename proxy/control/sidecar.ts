@@ -55,8 +55,8 @@ export interface SidecarPorts extends BoundPorts {
 /** Readiness waits this long for first answers of name servers, reloads that long for new names. */
 const firstNamesMs = 3_000
 const newNamesMs = 1_000
-/** After the last reading, before its garbage is removed. */
-const quietMs = 1_000
+/** Readings that come faster are swept up after together. */
+const sweepAfterMs = 1_000
 
 export class Sidecar {
   readonly supervisor: Supervisor
@@ -171,8 +171,10 @@ export class Sidecar {
 
   /** Every reading leaves several times its size behind. No traffic waits for this thread. */
   private sweepSoon(): void {
-    clearTimeout(this.sweeping)
-    this.sweeping = setTimeout(shrinkHeap, quietMs).unref()
+    this.sweeping ??= setTimeout(() => {
+      this.sweeping = undefined
+      shrinkHeap()
+    }, sweepAfterMs).unref()
   }
 
   private namesAwaited(): string {
