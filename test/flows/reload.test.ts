@@ -26,6 +26,7 @@ interface Mesh extends AsyncDisposable {
   readonly folder: string
   readonly outbound: number
   readonly admin: number
+  readonly running: Running
   write(name: string, text: string): void
   remove(name: string): void
 }
@@ -48,6 +49,7 @@ async function start(t: Test): Promise<Mesh> {
     folder,
     outbound: portOf(places.outbound),
     admin: portOf(places.admin),
+    running,
     write,
     remove: (name) => rmSync(join(folder, name)),
     async [Symbol.asyncDispose]() {
@@ -113,9 +115,12 @@ test(`${reloads} reloads lose no request and leave nothing behind`, {
     await inForce(mesh, `warm-${i}`)
   }
   const before = await stats()
+  const rssBefore = mesh.running.rss
+  let most = 0
   for (let i = 0; i < reloads; i++) {
     mesh.write('rules.yaml', rules(`r${i}`))
     await inForce(mesh, `r${i}`)
+    most = Math.max(most, mesh.running.rss)
   }
   await load.more(50)
   await load.stop()
@@ -130,6 +135,8 @@ test(`${reloads} reloads lose no request and leave nothing behind`, {
   ])
     t.equal(after[name], 0, name)
   const grown = (after['heapBytes'] ?? 0) - (before['heapBytes'] ?? 0)
+  const more = (most - rssBefore) / 2 ** 20
+  t.ok(more < 32, `the process grew by ${more.toFixed(1)} MiB at most`)
   // Garbage that was not collected yet is counted: a leak of one snapshot per reload would be far more.
   t.ok(grown < 40 * 1024 * 1024, `the heaps of both workers grew by ${grown} bytes`)
 })

@@ -1,5 +1,5 @@
 /** A large download through two sidecars to a slow reader: `OUTRIDER_LONG=1` makes it 2 GiB. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,11 +11,6 @@ import { listening } from '../support/upstream.ts'
 const long = process.env['OUTRIDER_LONG'] === '1'
 const size = (long ? 2_048 : 64) * 1024 * 1024
 const allowedGrowth = 64 * 1024 * 1024
-
-function rss(running: Running): number {
-  const status = readFileSync(`/proc/${running.child.pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024
-}
 
 /** Sends `size` bytes to whoever asks, as fast as they are taken. */
 function fountain(socket: Socket): void {
@@ -56,7 +51,7 @@ test('a slow reader of a large body costs each proxy little memory', {
   const { places } = (await outbound.said(/ is ready after /)) as unknown as Started
   const port = Number(places.outbound.slice(places.outbound.lastIndexOf(':') + 1))
   const both = [inbound, outbound]
-  const idle = both.map(rss)
+  const idle = both.map(({ rss }) => rss)
   const most = [...idle]
   const got = await new Promise<number>((done, failed) => {
     const asked = request({ port, headers: { host: 'big' } }, (reply) => {
@@ -68,7 +63,7 @@ test('a slow reader of a large body costs each proxy little memory', {
         if (++chunks % 64 !== 0) return
         reply.pause()
         both.forEach((running, i) => {
-          most[i] = Math.max(most[i]!, rss(running))
+          most[i] = Math.max(most[i]!, running.rss)
         })
         setTimeout(() => reply.resume(), 5)
       })

@@ -1,6 +1,7 @@
 /** `outrider run` as a process of its own, in explicit mode on free ports, read by its log. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -45,6 +46,12 @@ export class Running {
       this.looks.add(look)
       look()
     })
+  }
+
+  /** Of the whole process, in bytes. */
+  get rss(): number {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024
   }
 
   async ended(): Promise<{ code: number | null; text: string }> {
