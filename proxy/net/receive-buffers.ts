@@ -45,6 +45,19 @@ class ReceiveBuffers {
     return buffer
   }
 
+  /** A recycled buffer that begins with `bytes`: allocating one per chunk would keep the collector busy. */
+  copyOf(bytes: NodeBuffer): ReceiveBuffer {
+    const recycled = this.take()
+    const fits = recycled.bytes.length >= bytes.length
+    const copy = fits ? recycled : new ReceiveBuffer(bytes.length, true)
+    if (!fits) {
+      this.abandon(recycled)
+      this.inFlightBytes += copy.bytes.length
+    }
+    bytes.copy(copy.bytes)
+    return copy
+  }
+
   /** The reader needs it no more; it is recycled at once, or when the last write has let go. */
   abandon(buffer: ReceiveBuffer): void {
     if (!buffer.lendable) return

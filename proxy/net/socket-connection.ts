@@ -202,8 +202,9 @@ export class SocketConnection implements Connection {
     const source = this.isBorrowed(bytes) ? reading : undefined
     // Only from the high mark on does the socket tell by `drain` that it is done with a buffer.
     const tells = socket.writableLength + bytes.length >= socket.writableHighWaterMark
-    const lent = source?.lendable === true && tells ? source : undefined
-    const own = source !== undefined && lent === undefined ? Buffer.from(bytes) : bytes
+    const lent = source !== undefined && tells ? lendable(source, bytes) : undefined
+    let own = bytes
+    if (lent !== source) own = lent?.bytes.subarray(0, bytes.length) ?? Buffer.from(bytes)
     if (text !== '') {
       socket.cork()
       socket.write(text, 'latin1')
@@ -211,6 +212,7 @@ export class SocketConnection implements Connection {
     socket.write(own)
     if (text !== '') socket.uncork()
     if (lent !== undefined && socket.writableLength > 0) this.borrow(lent)
+    if (lent !== undefined && lent !== source) receiveBuffers.abandon(lent)
   }
 
   private borrow(source: ReceiveBuffer): void {
@@ -292,6 +294,11 @@ export class SocketConnection implements Connection {
     const errno = (cause as NodeJS.ErrnoException).code ?? cause.message
     return new ProxyError(code, this.side, { cause, message: `the connection broke: ${errno}` })
   }
+}
+
+/** The buffer being read where it may be lent, else a recycled copy of `bytes`. */
+function lendable(source: ReceiveBuffer, bytes: Buffer): ReceiveBuffer {
+  return source.lendable ? source : receiveBuffers.copyOf(bytes)
 }
 
 function flushHolding(): void {
