@@ -180,7 +180,8 @@ function listenerOf(table: Table, host: string, port: number): OutboundListener 
     const own = table.serviceListener(name, port)
     if (own !== undefined) return own
   }
-  return undefined
+  // TLS services without addresses share one listener: the server name leads to them.
+  return shared?.tcp.needServerName ? shared : undefined
 }
 
 /** What a host may mean, from the workload's namespace: itself, then with what Kubernetes' search path adds. */
