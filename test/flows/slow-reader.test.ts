@@ -1,84 +1,159 @@
-/** A large download through two sidecars to a slow reader: `OUTRIDER_LONG=1` makes it 2 GiB. */
+/**
+ * Much data through two sidecars to a reader that is slow, as HTTP and as opaque TCP, down and up:
+ * `OUTRIDER_LONG=1` makes the download over HTTP 2 GiB.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { Running, type Started } from '../support/running.ts'
 import { listening } from '../support/upstream.ts'
 
 const long = process.env['OUTRIDER_LONG'] === '1'
-const size = (long ? 2_048 : 64) * 1024 * 1024
-const allowedGrowth = 64 * 1024 * 1024
+const mebi = 1024 * 1024
+const allowedGrowth = 64 * mebi
 
-/** Sends `size` bytes to whoever asks, as fast as they are taken. */
-function fountain(socket: Socket): void {
-  const chunk = Buffer.alloc(1024 * 1024, 'x')
+/** Writes `size` bytes as fast as they are taken. */
+function pour(socket: Socket, size: number): void {
+  const chunk = Buffer.alloc(mebi, 'x')
   let left = size
-  socket.on('error', () => undefined)
-  socket.once('data', () => {
-    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`)
-    const pour = (): void => {
-      while (left > 0) {
-        left -= chunk.length
-        if (!socket.write(chunk)) {
-          socket.once('drain', pour)
-          return
-        }
+  const more = (): void => {
+    while (left > 0) {
+      left -= chunk.length
+      if (!socket.write(chunk)) {
+        socket.once('drain', more)
+        return
       }
     }
-    pour()
+  }
+  more()
+}
+
+/** Resolves when `size` bytes were read with pauses; calls `look` in each of them. */
+function sip(socket: Socket, size: number, look: () => void): Promise<number> {
+  return new Promise((done, failed) => {
+    let bytes = 0
+    let chunks = 0
+    socket.on('error', failed)
+    socket.on('close', () => failed(new RangeError(`closed after ${bytes} bytes`)))
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes >= size) done(bytes)
+      // Slow: what was sent piles up in front of the reader.
+      if (++chunks % 64 !== 0) return
+      socket.pause()
+      look()
+      setTimeout(() => socket.resume(), 5)
+    })
   })
 }
 
-test('a slow reader of a large body costs each proxy little memory', {
-  timeout: 600_000,
-}, async (t) => {
-  const app = createServer(fountain)
+interface Mesh extends AsyncDisposable {
+  /** The port of the outbound sidecar that leads to the application, on its named service port. */
+  readonly http: number
+  readonly tcp: number
+  /** Notes how much memory each takes now. */
+  readonly look: () => void
+  readonly grown: () => Array<readonly [name: string, bytes: number]>
+}
+
+async function start(t: Test, onSocket: (socket: Socket) => void): Promise<Mesh> {
+  const app = createServer((socket) => {
+    socket.on('error', () => undefined)
+    onSocket(socket)
+  })
   const appPort = await listening(app)
   const folder = mkdtempSync(join(tmpdir(), 'outrider-slow-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const servicePort = await freePort('127.0.78.1')
-  writeFileSync(join(folder, 'mesh.yaml'), meshYaml(servicePort))
+  t.teardown(() => {
+    rmSync(folder, { recursive: true, force: true })
+    app.close()
+  })
+  const [http, tcp, bound] = [
+    await freePort('127.0.78.1'),
+    await freePort('127.0.78.1'),
+    await freePort('127.0.0.1'),
+  ]
+  writeFileSync(join(folder, 'mesh.yaml'), meshYaml(http, tcp))
   const common = ['--config', folder, '--workers', '1', '--settle-time', '0s']
-  await using inbound = new Running([
-    ...[...common, '--ip', '127.0.78.1', '--labels', 'app=big'],
-    ...['--app', `127.0.0.1:${appPort}`],
-  ])
-  await using outbound = new Running([...common, '--ip', '127.0.78.2', '--labels', 'app=reader'])
+  const at = ['--ip', '127.0.78.1', '--labels', 'app=big', '--app', `127.0.0.1:${appPort}`]
+  const inbound = new Running([...common, ...at])
+  const bind = ['--bind', `big:90=127.0.0.1:${bound}`]
+  const outbound = new Running([...common, '--ip', '127.0.78.2', ...bind])
   await inbound.said(/ is ready after /)
   const { places } = (await outbound.said(/ is ready after /)) as unknown as Started
-  const port = Number(places.outbound.slice(places.outbound.lastIndexOf(':') + 1))
   const both = [inbound, outbound]
   const idle = both.map(({ rss }) => rss)
   const most = [...idle]
-  const got = await new Promise<number>((done, failed) => {
-    const asked = request({ port, headers: { host: 'big' } }, (reply) => {
-      let bytes = 0
-      let chunks = 0
-      reply.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        // Slow: what was sent piles up in front of the reader.
-        if (++chunks % 64 !== 0) return
-        reply.pause()
-        both.forEach((running, i) => {
-          most[i] = Math.max(most[i]!, running.rss)
-        })
-        setTimeout(() => reply.resume(), 5)
-      })
-      reply.on('error', failed)
-      reply.on('end', () => done(bytes))
-    })
-    asked.on('error', failed)
-    asked.end()
-  })
-  t.equal(got, size)
-  for (const [i, name] of ['inbound', 'outbound'].entries()) {
-    const grown = most[i]! - idle[i]!
-    t.ok(grown < allowedGrowth, `the ${name} sidecar grew by ${(grown / 2 ** 20).toFixed(1)} MiB`)
+  return {
+    http: Number(places.outbound.slice(places.outbound.lastIndexOf(':') + 1)),
+    tcp: bound,
+    look: () =>
+      both.forEach(({ rss }, i) => {
+        most[i] = Math.max(most[i]!, rss)
+      }),
+    grown: () => [
+      ['inbound', most[0]! - idle[0]!],
+      ['outbound', most[1]! - idle[1]!],
+    ],
+    async [Symbol.asyncDispose]() {
+      for (const running of both) await running[Symbol.asyncDispose]()
+    },
   }
-  app.close()
+}
+
+function judge(t: Test, mesh: Mesh): void {
+  for (const [name, bytes] of mesh.grown())
+    t.ok(bytes < allowedGrowth, `the ${name} sidecar grew by ${(bytes / mebi).toFixed(1)} MiB`)
+}
+
+test('a slow reader of a large reply costs each proxy little memory', {
+  timeout: 600_000,
+}, async (t) => {
+  const size = (long ? 2_048 : 64) * mebi
+  await using mesh = await start(t, (socket) => {
+    socket.once('data', () => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`)
+      pour(socket, size)
+    })
+  })
+  const socket = connect(mesh.http, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nhost: big\r\n\r\n')
+  t.ok((await sip(socket, size, mesh.look)) >= size)
+  judge(t, mesh)
+  socket.destroy()
+})
+
+test('a slow application that is sent a large body costs each proxy little memory', {
+  timeout: 600_000,
+}, async (t) => {
+  const size = (long ? 512 : 64) * mebi
+  let mesh: Mesh | undefined
+  await using running = await start(t, (socket) => {
+    void sip(socket, size, () => mesh?.look()).then((bytes) =>
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-enough: ${bytes >= size}\r\n\r\n`),
+    )
+  })
+  mesh = running
+  const socket = connect(mesh.http, '127.0.0.1')
+  const reply = new Promise<string>((done) => socket.once('data', (chunk) => done(String(chunk))))
+  socket.write(`POST / HTTP/1.1\r\nhost: big\r\ncontent-length: ${size}\r\n\r\n`)
+  pour(socket, size)
+  t.match(await reply, /^HTTP\/1\.1 200 OK\r\n[\s\S]*x-enough: true/)
+  judge(t, mesh)
+  socket.destroy()
+})
+
+test('a slow reader of opaque TCP costs each proxy little memory', {
+  timeout: 600_000,
+}, async (t) => {
+  const size = (long ? 512 : 64) * mebi
+  await using mesh = await start(t, (socket) => socket.once('data', () => pour(socket, size)))
+  const socket = connect(mesh.tcp, '127.0.0.1')
+  socket.write('now')
+  t.equal(await sip(socket, size, mesh.look), size)
+  judge(t, mesh)
+  socket.destroy()
 })
 
 async function freePort(address: string): Promise<number> {
@@ -88,13 +163,15 @@ async function freePort(address: string): Promise<number> {
   return port
 }
 
-function meshYaml(port: number): string {
+function meshYaml(http: number, tcp: number): string {
   return `apiVersion: v1
 kind: Service
 metadata: { name: big, namespace: default }
 spec:
   selector: { app: big }
-  ports: [{ name: http, port: 80, targetPort: ${port} }]
+  ports:
+    - { name: http, port: 80, targetPort: ${http} }
+    - { name: tcp, port: 90, targetPort: ${tcp} }
 ---
 apiVersion: v1
 kind: Pod
