@@ -231,7 +231,8 @@ export class SocketConnection implements Connection {
     this.inRead = false
     if (holding.length > 0) flushHolding()
     reading = undefined
-    return this.pauses === 0 && buffer.lends === 0
+    // A lent buffer that is about to be replaced (nextBuffer) holds up nothing, and would wake nobody.
+    return this.pauses === 0 && (buffer.lends === 0 || this.bulk !== buffer.lendable)
   }
 
   private receivedData(chunk: Buffer): void {

@@ -190,3 +190,51 @@ test('a paused connection reads nothing until the last reason is gone', async (t
   t.strictSame(got, ['x'])
   server.close()
 })
+test('a connection that gives up its lent buffer reads on, and needs no word that it came back', async (t) => {
+  const accepted: SocketConnection[] = []
+  let both: () => void = () => undefined
+  const two = new Promise<void>((done) => {
+    both = done
+  })
+  const server = await serve(true, (c) => {
+    c.receiveWith(silent({}))
+    if (accepted.push(c) === 2) both()
+  })
+  const reader = connect(portOf(server), '127.0.0.1').pause()
+  await new Promise((done) => reader.once('connect', done))
+  const writer = connect(portOf(server), '127.0.0.1')
+  await two
+  const [sink, source] = accepted as [SocketConnection, SocketConnection]
+  // Nobody reads: what is written from here on stays in the queue and keeps its buffer.
+  while (sink.queuedBytes === 0) sink.write(Buffer.alloc(1024 * 1024))
+  let heard: (text: string) => void = () => undefined
+  const next = () =>
+    new Promise<string>((done) => {
+      heard = done
+    })
+  source.expectBulk(true)
+  source.receiveWith(
+    silent({
+      onBytes(buffer, start, end) {
+        const chunk = buffer.subarray(start, end)
+        if (chunk.length >= writeHighMark) {
+          sink.write(chunk)
+          source.expectBulk(false)
+          heard('lent')
+        } else heard(chunk.toString())
+      },
+    }),
+  )
+  let answer = next()
+  writer.write('first')
+  t.equal(await answer, 'first')
+  answer = next()
+  writer.write(Buffer.alloc(writeHighMark * 2))
+  t.equal(await answer, 'lent')
+  answer = next()
+  writer.write('last')
+  t.equal(await answer, 'last')
+  t.ok(receiveBuffers.inFlightBytes > 0, 'the write still has the buffer')
+  for (const socket of [reader, writer]) socket.destroy()
+  server.close()
+})
