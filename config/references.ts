@@ -1,6 +1,7 @@
 /** Names that must resolve: hosts, ports, subsets and gateways of VirtualServices. */
 import { didYouMean } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
+import { lintResilience } from './lint-resilience.ts'
 import { lintRoutes } from './lint-routes.ts'
 import { lintServices } from './lint-services.ts'
 import { lintTraps } from './lint-traps.ts'
@@ -35,6 +36,7 @@ export function checkReferences(
   lintServices(index)
   lintWorkloads(index)
   lintTraps(index)
+  lintResilience(index)
   return index.problems
 }
 

@@ -5,7 +5,7 @@ import { load } from '../../config/load.ts'
 function said(...documents: readonly string[]): string[] {
   const text = documents.join('---\n')
   return load([{ path: 'f.yaml', text }])
-    .problems.filter(({ code }) => code !== 'OUT-NOSERVICE')
+    .problems.filter(({ code }) => code !== 'OUT-NOSERVICE' && code !== 'OUT-SUBSETALL')
     .map(({ line, severity, code, message }) => `${line} ${severity} ${code} ${message}`)
 }
 
@@ -331,6 +331,42 @@ t.test('traps are told where they are laid', async (t) => {
   t.same(codes(rules(retried('503', 'match: [{method: {exact: GET}}], ')), service('reviews')), [])
 })
 
+t.test('numbers that defeat each other are told with both lines', async (t) => {
+  const rules = (http: string) =>
+    object('VirtualService', 'a', `spec:\n  hosts: [reviews]\n  http:\n  - ${http}`)
+  const told = (http: string) =>
+    load([{ path: 'f.yaml', text: `${rules(http)}---\n${service('reviews')}` }]).problems.map(
+      ({ line, severity, code, message }) => `${line} ${severity} ${code} ${message}`,
+    )
+  const timed = (timeout: string, perTry: string, attempts: number) =>
+    told(
+      `{route: [{destination: {host: reviews}}], retries: {attempts: ${attempts}, perTryTimeout: ${perTry}},\n    timeout: ${timeout}}`,
+    )
+  t.match(timed('2s', '2s', 2), [
+    /^7 warning OUT-TIMEOUT .*2s is not shorter than .* of 2s \(f.yaml:8\)/,
+  ])
+  t.match(timed('2500ms', '1s', 2), [
+    /^7 warning OUT-TIMEOUT .*3 tries of 1s .* of 2500ms .*f.yaml:8.*: of tries that hang, 2 end in time/,
+  ])
+  t.match(timed('1500ms', '1s', 1), [/2 tries of 1s .*one ends in time/])
+  t.same(timed('3s', '1s', 2), [])
+  const split = (...weights: readonly number[]) =>
+    told(
+      `route: [${weights.map((weight) => `{destination: {host: reviews}, weight: ${weight}}`).join(', ')}]`,
+    )
+  t.match(split(3, 1), [/^7 info OUT-WEIGHTS .*add up to 4, .*reviews 75.0 %, reviews 25.0 %/])
+  t.same(split(75, 25), [])
+  t.same(split(1), [])
+  const subsets = object(
+    'DestinationRule',
+    'd',
+    'spec:\n  host: reviews\n  subsets:\n  - name: all',
+  )
+  t.match(load([{ path: 'f.yaml', text: `${subsets}---\n${service('reviews')}` }]).problems, [
+    { line: 7, code: 'OUT-SUBSETALL', message: /subset "all" has no labels/ },
+  ])
+})
+
 t.test(
   'delegates must exist, without hosts; their own headers hide those of the root',
   async (t) => {
@@ -362,9 +398,10 @@ t.test('a DestinationRule of the client namespace that hides subsets is told', a
       `spec:\n  host: reviews.default.svc.cluster.local\n  subsets: [${subsets}]`,
       more,
     )
+  const v1 = '{name: v1}'
   const away = (subsets: string) => of('away', subsets, ', namespace: shop')
-  t.match(said(service('reviews'), of('home', '{name: v1}, {name: v2}'), away('{name: v1}')), [
+  t.match(said(service('reviews'), of('home', '{name: v1}, {name: v2}'), away(v1)), [
     /^17 info OUT-RULEHIDES .*subsets v2 of default\/home \(f.yaml:6\)/,
   ])
-  t.same(said(service('reviews'), of('home', '{name: v1}'), away('{name: v1}')), [])
+  t.same(said(service('reviews'), of('home', v1), away(v1)), [])
 })
