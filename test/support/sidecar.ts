@@ -1,13 +1,16 @@
 /** A sidecar in this process, in explicit mode: real listeners and codecs, configuration from text. */
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { compile } from '../../config/compile.ts'
 import { load } from '../../config/load.ts'
 import type { Snapshot, WorkloadSpec } from '../../config/snapshot.ts'
+import { adoptAccepted } from '../../proxy/net/adopt.ts'
 import type { ConnectionRecord, ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
 import { Instruments } from '../../proxy/telemetry/instruments.ts'
 import { Doors } from '../../proxy/worker/doors.ts'
 import { drain } from '../../proxy/worker/drain.ts'
 import type { WorkerSettings } from '../../proxy/worker/messages.ts'
 import { Runtime } from '../../proxy/worker/runtime.ts'
+import { listening } from './upstream.ts'
 
 export interface SidecarOptions {
   readonly yaml: string
@@ -16,6 +19,8 @@ export interface SidecarOptions {
   readonly addresses?: readonly string[]
   readonly app?: { readonly address: string; readonly port: number }
   readonly binds?: WorkerSettings['binds']
+  /** As behind capture rules: `portFor` gives ports that stand for what a client dialed. */
+  readonly captured?: boolean
 }
 
 export class Sidecar {
@@ -27,12 +32,14 @@ export class Sidecar {
   private readonly doors: Doors
   private readonly workload: WorkloadSpec
   private waiting: Array<() => void> = []
+  private readonly stand = new Map<string, Server>()
 
   private constructor(options: SidecarOptions) {
     const {
       addresses = ['127.0.0.1'],
       app,
       binds = [],
+      captured = false,
       labels = {},
       namespace = 'default',
     } = options
@@ -42,7 +49,7 @@ export class Sidecar {
       workers: 1,
       outbound: { address: '127.0.0.1', port: 0 },
       inbound: undefined,
-      explicit: true,
+      explicit: !captured,
       binds,
       app,
       accessLog: 'off',
@@ -87,12 +94,28 @@ export class Sidecar {
       await new Promise<void>((done) => this.waiting.push(done))
   }
 
+  /** A port whose connections arrive as if the kernel had redirected them from that address. */
+  async portFor(address: string, port: number): Promise<number> {
+    const key = `${address} ${port}`
+    let server = this.stand.get(key)
+    if (server === undefined) {
+      server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
+      server.on('connection', (socket) =>
+        this.runtime.accept(this.runtime.outbound, adoptAccepted(socket, true, { address, port })),
+      )
+      this.stand.set(key, server)
+      await listening(server)
+    }
+    return (server.address() as AddressInfo).port
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`
   }
 
   /** Drains at once; resolves when nothing is open. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.stand.values()) server.close()
     await drain(this.runtime, this.doors, 'all', 0)
     this.runtime.clusters.close()
   }
