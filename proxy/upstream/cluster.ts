@@ -2,7 +2,6 @@
  * A named group of endpoints, alive: keeps endpoints across updates, answers picks, holds what all of
  * its pools share. Cheap until it is used.
  */
-import { isIP } from 'node:net'
 import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
@@ -14,15 +13,13 @@ import type { Dialer } from '../net/dialing.ts'
 import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
 import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
+import { Candidates } from './candidates.ts'
 import { ConnectionRoom } from './connection-room.ts'
 import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
-import { leastRequest } from './least-request.ts'
 import { Limits, type SharedLimitCells } from './limits.ts'
 import { OriginalDestinations } from './original-destination.ts'
-import type { MakePicker, Pick, Picker, PickRequest } from './picker.ts'
+import type { Pick, PickRequest } from './picker.ts'
 import type { PoolContext } from './pool-context.ts'
-import { randomChoice } from './random-choice.ts'
-import { roundRobin } from './round-robin.ts'
 
 /** What every cluster of a thread is given. */
 export interface ClusterContext {
@@ -38,17 +35,6 @@ export interface ClusterContext {
   sharedLimits?(cluster: ClusterSpec): SharedLimitCells | undefined
 }
 
-const pickers: Record<ClusterSpec['loadBalancer']['kind'], MakePicker> = {
-  ROUND_ROBIN: roundRobin,
-  LEAST_REQUEST: leastRequest,
-  RANDOM: randomChoice,
-  // Never asked: such a cluster goes to original destinations.
-  PASSTHROUGH: randomChoice,
-}
-
-/** Picks that avoid tried endpoints by chance, before all are looked at. */
-const rePicks = 5
-
 export class Cluster implements EndpointOwner {
   spec: ClusterSpec
   private readonly context: ClusterContext
@@ -58,15 +44,14 @@ export class Cluster implements EndpointOwner {
   /** Left the cluster, still finishing. */
   private readonly leaving = new Map<string, Endpoint>()
   private readonly originals: OriginalDestinations | undefined
-  /** Endpoints that may be picked, and the view of them; undefined until asked for. */
-  private usable: readonly Endpoint[] | undefined = undefined
-  private picker: Picker | undefined = undefined
+  private readonly candidates: Candidates
   private sharedContext: PoolContext | undefined = undefined
   private ownMetrics: ClusterMetrics | undefined = undefined
 
   constructor(spec: ClusterSpec, endpoints: readonly EndpointSpec[], context: ClusterContext) {
     this.spec = spec
     this.context = context
+    this.candidates = new Candidates(spec, context.random)
     this.originals =
       spec.discovery === 'original-destination' || spec.loadBalancer.kind === 'PASSTHROUGH'
         ? new OriginalDestinations(spec, this)
@@ -106,8 +91,7 @@ export class Cluster implements EndpointOwner {
         if (this.leaving.delete(key)) known.revive()
       }
     }
-    this.usable = undefined
-    this.picker = undefined
+    this.candidates.replace(this.live.values())
     for (const [key, endpoint] of former) {
       if (this.live.has(key)) continue
       this.leaving.set(key, endpoint)
@@ -117,12 +101,13 @@ export class Cluster implements EndpointOwner {
 
   pick(request: PickRequest): Pick {
     if (this.originals !== undefined) return this.originals.pick(request)
-    const usable = this.usable ?? this.findUsable()
-    if (usable.length === 0) return this.refuse()
-    this.picker ??= pickers[this.spec.loadBalancer.kind](usable, this.context.random)
-    const endpoint = this.picker.next()
-    if (request.tried.length === 0 || !request.tried.includes(endpoint)) return endpoint.picked
-    return this.pickUntried(usable, this.picker, request.tried).picked
+    const endpoint = this.candidates.pick(request)
+    return endpoint === undefined ? this.refuse() : endpoint.picked
+  }
+
+  /** An endpoint was ejected or is back. */
+  refresh(): void {
+    this.candidates.refresh()
   }
 
   get limits(): Limits {
@@ -214,37 +199,6 @@ export class Cluster implements EndpointOwner {
     }
   }
 
-  private findUsable(): readonly Endpoint[] {
-    const usable: Endpoint[] = []
-    for (const endpoint of this.live.values())
-      if (endpoint.spec.healthy && this.isResolved(endpoint)) usable.push(endpoint)
-    // Only the first answer of a logical DNS name is used for new connections.
-    if (this.spec.discovery === 'logical-dns') usable.length = Math.min(usable.length, 1)
-    this.usable = usable
-    return usable
-  }
-
-  private isResolved(endpoint: Endpoint): boolean {
-    const { address } = endpoint.address
-    return isIP(address) !== 0 || address.startsWith('/') || address.startsWith('@')
-  }
-
-  private pickUntried(
-    usable: readonly Endpoint[],
-    picker: Picker,
-    tried: readonly Endpoint[],
-  ): Endpoint {
-    let endpoint = picker.next()
-    for (let i = 1; i < rePicks && tried.includes(endpoint); i++) endpoint = picker.next()
-    if (!tried.includes(endpoint)) return endpoint
-    const start = this.context.random.below(usable.length)
-    for (let i = 0; i < usable.length; i++) {
-      const other = usable[(start + i) % usable.length]!
-      if (!tried.includes(other)) return other
-    }
-    return endpoint
-  }
-
   private refuse(): Pick {
     this.poolContext.instruments.unpicked()
     return {
@@ -264,16 +218,7 @@ export class Cluster implements EndpointOwner {
       )
       return `none of the ${total} of its service carries ${labels.join(', ')}`
     }
-    const endpoints = [...this.live.values()]
-    const notReady = endpoints.filter((endpoint) => !endpoint.spec.healthy).length
-    const unresolved = endpoints.filter(
-      (endpoint) => endpoint.spec.healthy && !this.isResolved(endpoint),
-    )
-    const reasons: string[] = []
-    if (notReady > 0) reasons.push(`${notReady} of ${endpoints.length} not ready`)
-    if (unresolved.length > 0)
-      reasons.push(`no address known yet for ${unresolved.map((e) => e.spec.address).join(', ')}`)
-    return reasons.join('; ')
+    return this.candidates.whyNone()
   }
 }
 

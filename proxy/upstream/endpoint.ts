@@ -38,6 +38,8 @@ export class Endpoint {
   spec: EndpointSpec
   /** No longer part of the cluster. */
   retired = false
+  /** Out of service after failures. Whoever changes it calls the cluster's `refresh`. */
+  ejected = false
   private readonly owner: EndpointOwner
   private readonly leases = new Set<TcpLease>()
   private ownPool: Pool | undefined = undefined
