@@ -42,36 +42,49 @@ export function answerFailure(exchange: Answering, error: ProxyError, hint: stri
     },
     scope.tellOrigin,
   )
-  record.status = head.status
-  if (record.grpc) record.grpcStatus = Number(head.headers.get('grpc-status') ?? -1)
+  answer(exchange, head, body, record.details)
+}
+
+export function answerRedirect(exchange: Answering, { redirect }: RedirectAction): void {
+  const { stream } = exchange
+  const head = new ResponseHead(redirect.status)
+  head.headers.append('location', redirect.location(stream.head, schemeOf(stream.head)))
+  head.headers.append('date', new Date().toUTCString())
+  answer(exchange, head, nothing, 'direct_response')
+}
+
+export function answerDirectly(exchange: Answering, { body, status }: DirectAction): void {
+  const head = new ResponseHead(status)
+  if (body.length > 0) head.headers.append('content-type', 'text/plain')
+  head.headers.append('date', new Date().toUTCString())
+  answer(exchange, head, body, 'direct_response')
+}
+
+const nothing = Buffer.alloc(0)
+
+/** `details`: response code details for the log. */
+export function answer(
+  exchange: Answering,
+  head: ResponseHead,
+  body: Buffer,
+  details: string,
+): void {
+  note(exchange.record, head, details)
   exchange.editReply(head)
   answerWith(exchange, head, body)
 }
 
-export function answerRedirect(exchange: Answering, action: RedirectAction): void {
-  const { record, stream } = exchange
-  const { redirect } = action
-  const head = new ResponseHead(redirect.status)
-  head.headers.append('location', redirect.location(stream.head, schemeOf(stream.head)))
-  head.headers.append('date', new Date().toUTCString())
-  record.details = 'direct_response'
-  record.status = head.status
-  exchange.editReply(head)
+/** Without a body, and without the rule's header edits. */
+export function answerAsIs(exchange: Answering, head: ResponseHead, details: string): void {
+  note(exchange.record, head, details)
   answerWith(exchange, head, nothing)
 }
 
-export function answerDirectly(exchange: Answering, action: DirectAction): void {
-  const { record } = exchange
-  const head = new ResponseHead(action.status)
-  if (action.body.length > 0) head.headers.append('content-type', 'text/plain')
-  head.headers.append('date', new Date().toUTCString())
-  record.details = 'direct_response'
+function note(record: ExchangeRecord, head: ResponseHead, details: string): void {
+  record.details = details
   record.status = head.status
-  exchange.editReply(head)
-  answerWith(exchange, head, action.body)
+  if (record.grpc) record.grpcStatus = Number(head.headers.get('grpc-status') ?? -1)
 }
-
-const nothing = Buffer.alloc(0)
 
 function answerWith(exchange: Answering, head: ResponseHead, body: Buffer): void {
   const { record, stream } = exchange

@@ -1,10 +1,12 @@
 /** Fills an exchange's record from the heads that pass by. */
 import { clock } from '../base/clock.ts'
+import type { ProxyError } from '../base/errors.ts'
 import { setForwarded } from '../http/forwarded.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { isGrpc } from '../http/local-reply.ts'
 import { type Address, formatAddress } from '../net/address.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
+import { failureRow } from './failure.ts'
 
 /** As the client sent it, before anything is rewritten; gives it a request id where it has none. */
 export function describeRequest(record: ExchangeRecord, head: RequestHead, version: string): void {
@@ -34,6 +36,16 @@ export function describeReply(
   if (requestEndedAt < 0) return
   record.serviceTime = Math.round(clock.now - requestEndedAt)
   head.headers.set('x-envoy-upstream-service-time', String(record.serviceTime))
+}
+
+/** The client went away, or broke the rules; `replied`: a reply head had gone out before. */
+export function describeAbort(record: ExchangeRecord, error: ProxyError, replied: boolean): void {
+  const { flags, status } = failureRow(error)
+  record.flags |= flags
+  if (!replied) {
+    record.status = status
+    record.details = error.detail
+  } else if (record.details === 'via_upstream') record.details = error.detail
 }
 
 /**

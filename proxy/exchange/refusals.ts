@@ -38,6 +38,11 @@ export function upgradeRefused(token: string): ProxyError {
   })
 }
 
+export function routeTimeout(timeoutMs: number): ProxyError {
+  const message = `no complete reply within the route's timeout of ${timeoutMs} ms`
+  return new ProxyError(ErrorCode.ResponseTimeout, Side.Upstream, { message })
+}
+
 /** REGISTRY_ONLY: the body prints what would allow it. */
 export function unknownHost(authority: string, port: number): ProxyError {
   return new ProxyError(ErrorCode.UnknownDestination, Side.Proxy, {

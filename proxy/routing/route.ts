@@ -7,6 +7,7 @@ import type {
   RetrySpec,
   RouteSpec,
 } from '../../config/snapshot.ts'
+import type { FilterChain } from '../filters/chain.ts'
 import { authorityOf, HeaderEdits } from '../filters/header-edits.ts'
 import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
@@ -62,11 +63,14 @@ export class Route<Target> {
   readonly action: RouteAction<Target>
   /** All conditions; `test(head, path)`. */
   readonly conditions: RequestTest
+  /** Undefined: the rule has none. */
+  readonly filters: FilterChain | undefined
 
   constructor(spec: RouteSpec, context: LinkContext<Target>) {
     this.spec = spec
     this.conditions = new RequestTest(spec.match)
     this.action = linkAction(spec, context)
+    this.filters = linkFilters(spec)
   }
 
   /** Istio's route name, for logs. */
@@ -77,6 +81,11 @@ export class Route<Target> {
   get origin(): Origin {
     return this.spec.origin
   }
+}
+
+/** In Istio's order. */
+function linkFilters(_spec: RouteSpec): FilterChain | undefined {
+  return undefined
 }
 
 function linkAction<Target>(spec: RouteSpec, context: LinkContext<Target>): RouteAction<Target> {
