@@ -10,6 +10,8 @@ export interface Client {
   readonly labels: Readonly<Record<string, string>>
   readonly domain: string
   readonly mesh: MeshConfigSpec
+  /** Where `mesh` was written, if anywhere. */
+  readonly meshConfig: Resource<'MeshConfig', MeshConfigSpec> | undefined
   /** Facts that only this workload's view shows; the compiler adds to it. */
   readonly problems: Problem[]
 }

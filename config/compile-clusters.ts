@@ -1,8 +1,10 @@
 /** One cluster per port of every service in scope, and one per subset that a DestinationRule in force defines. */
 import { hash } from 'node:crypto'
+import { Annotation } from './annotation-names.ts'
 import { type Client, tell } from './compile-client.ts'
 import { clusterName } from './compile-destinations.ts'
 import { type EndpointIndex, endpointSetKey } from './compile-endpoints.ts'
+import { outlierDetectionSpec } from './compile-outliers.ts'
 import {
   blocksFor,
   loadBalancerSpec,
@@ -11,6 +13,8 @@ import {
   PoolSettings,
   subsetOrigin,
 } from './compile-policies.ts'
+import { blockPlace, originOf } from './compile-policy-places.ts'
+import { retryBudgetSpec } from './compile-retry-budget.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import type { ClusterSpec, EndpointSpec } from './snapshot.ts'
 
@@ -74,6 +78,8 @@ function clusterSpec(
   const discovery = loadBalancer.kind === 'PASSTHROUGH' ? 'original-destination' : service.discovery
   const original = discovery === 'original-destination'
   const { hostname, name, namespace, external } = service
+  const meshOutliers = client.mesh.defaultTrafficPolicy?.outlierDetection
+  const outliersAt = blockPlace('outlierDetection', rule, port.number, subset, client)
   const acting = {
     name: clusterName(port.number, subset, hostname),
     discovery,
@@ -88,6 +94,8 @@ function clusterSpec(
     subsetLabels: written?.labels ?? noLabels,
     loadBalancer,
     connectionPool: pools.for(blocks),
+    retryBudget: retryBudgetSpec(blocks.retryBudget, rule?.source.annotations[Annotation.RetryBudget]),
+    outlierDetection: outlierDetectionSpec(blocks.outlierDetection ?? meshOutliers, outliersAt),
     dnsRefreshMs: client.mesh.dnsRefreshRateMs,
     external,
   }
@@ -95,6 +103,8 @@ function clusterSpec(
     ...acting,
     origin: service.sources[0].origin,
     policyOrigin: rule === undefined ? undefined : policyOrigin(rule, subset),
+    poolOrigin: originOf(blockPlace('connectionPool', rule, port.number, subset, client)),
+    outlierOrigin: originOf(outliersAt),
     hash: hash('sha256', JSON.stringify(acting), 'base64url').slice(0, 22),
   }
 }

@@ -152,11 +152,7 @@ export function blocksFor(
   if (own === undefined) return base
   const exact = own.portLevelSettings.find((settings) => settings.port === port)
   if (exact !== undefined) return exact
-  const { loadBalancer = base.loadBalancer, connectionPool = base.connectionPool } = own
-  return {
-    ...(loadBalancer === undefined ? {} : { loadBalancer }),
-    ...(connectionPool === undefined ? {} : { connectionPool }),
-  }
+  return { ...base, ...own }
 }
 
 function atPort(policy: TrafficPolicy | undefined, port: number): PolicyBlocks {

@@ -46,6 +46,7 @@ export function compile(
     labels: workload.labels,
     domain: options.domain ?? 'cluster.local',
     mesh: meshSettings(config),
+    meshConfig: config,
     problems: [],
   }
   const registry = buildRegistry(

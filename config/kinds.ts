@@ -181,9 +181,16 @@ export interface DestinationRuleSpec {
   readonly exportTo: readonly string[]
   readonly workloadSelector?: Readonly<Record<string, string>>
 }
+export interface RetryBudget {
+  readonly percent?: number
+  readonly budgetIntervalMs?: number
+  readonly minRetryConcurrency?: number
+}
 export interface PolicyBlocks {
+  readonly retryBudget?: RetryBudget
   readonly loadBalancer?: { readonly simple?: string }
   readonly connectionPool?: ConnectionPool
+  readonly outlierDetection?: OutlierDetection
 }
 export interface TrafficPolicy extends PolicyBlocks {
   readonly portLevelSettings: ReadonlyArray<PolicyBlocks & { readonly port: number }>
@@ -207,6 +214,18 @@ export interface ConnectionPool {
     readonly maxRetries?: number
     readonly idleTimeoutMs?: number
   }
+}
+
+export interface OutlierDetection {
+  readonly consecutive5xxErrors?: number
+  readonly consecutiveGatewayErrors?: number
+  readonly splitExternalLocalOriginErrors?: boolean
+  readonly consecutiveLocalOriginFailures?: number
+  readonly intervalMs?: number
+  readonly baseEjectionMs?: number
+  readonly maxEjectionPercent?: number
+  readonly minHealthPercent?: number
+  readonly outlierDetectionHttpErrorCodes?: readonly number[]
 }
 
 export interface ServiceEntrySpec {
@@ -266,7 +285,10 @@ export interface MeshConfigSpec {
     readonly intervalMs?: number
   }
   readonly defaultHttpRetryPolicy?: HttpRetry
-  readonly defaultTrafficPolicy?: { readonly connectionPool?: ConnectionPool }
+  readonly defaultTrafficPolicy?: {
+    readonly connectionPool?: ConnectionPool
+    readonly outlierDetection?: OutlierDetection
+  }
   readonly protocolDetectionTimeoutMs: number
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]

@@ -291,6 +291,9 @@ export interface ClusterSpec {
   readonly subsetLabels: Readonly<Record<string, string>>
   readonly loadBalancer: LoadBalancerSpec
   readonly connectionPool: ConnectionPoolSpec
+  readonly retryBudget: RetryBudgetSpec
+  /** Undefined: endpoints are never ejected. */
+  readonly outlierDetection: OutlierDetectionSpec | undefined
   /** MeshConfig.dnsRefreshRate: without a TTL, and after a failure. */
   readonly dnsRefreshMs: number
   readonly external: boolean
@@ -298,6 +301,9 @@ export interface ClusterSpec {
   readonly origin: Origin
   /** The DestinationRule (line of the subset, if any) in force; undefined: none. */
   readonly policyOrigin: Origin | undefined
+  /** Where connectionPool and outlierDetection were written (DestinationRule or MeshConfig); undefined: nowhere. */
+  readonly poolOrigin: Origin | undefined
+  readonly outlierOrigin: Origin | undefined
   /** Hash of this spec without the endpoints: equal means the live cluster is kept on reload. */
   readonly hash: string
 }
@@ -323,6 +329,46 @@ export interface ConnectionPoolSpec {
   readonly maxRetries: number
   readonly httpIdleTimeoutMs: number
 }
+
+/** Istio OutlierDetection after defaults. */
+export interface OutlierDetectionSpec {
+  /** Failures in a row that eject an endpoint; 0: this does not count. */
+  readonly consecutive5xx: number
+  readonly consecutiveGatewayErrors: number
+  /** Only with `splitLocalOrigin`. */
+  readonly consecutiveLocalOrigin: number
+  /** Refused connections, resets and timeouts count apart from the endpoint's own replies. */
+  readonly splitLocalOrigin: boolean
+  /** How often it is looked who may come back. */
+  readonly intervalMs: number
+  /** Times the number of ejections in a row, up to `maxEjectionMs`. */
+  readonly baseEjectionMs: number
+  readonly maxEjectionMs: number
+  /** Share of the endpoints that may be ejected at once. */
+  readonly maxEjectionPercent: number
+  /** One endpoint may be ejected whatever the share, as long as another one is left. */
+  readonly alwaysEjectOne: boolean
+  /** Below this share of usable endpoints all are used, ejected or not; 0: never. */
+  readonly minHealthPercent: number
+  /** Statuses that count as 5xx; empty: 500 to 599. */
+  readonly errorStatuses: readonly number[]
+}
+
+/**
+ * How many retries a cluster may see, beside maxRetries. failing: in every second at most `percent` of
+ * the requests of that second and `perSecond` more end without a good answer. concurrent (Istio
+ * retryBudget, which replaces maxRetries): at once at most `percent` of the requests under way, or
+ * `minConcurrency` if that is more; with an interval the requests begun within it count as well.
+ */
+export type RetryBudgetSpec =
+  | { readonly kind: 'failing'; readonly percent: number; readonly perSecond: number }
+  | {
+      readonly kind: 'concurrent'
+      readonly percent: number
+      readonly minConcurrency: number
+      readonly intervalMs: number
+    }
+  | { readonly kind: 'off' }
 
 /** One place that answers; frozen objects, label objects are shared between endpoints. */
 export interface EndpointSpec {

@@ -1,5 +1,5 @@
 /** DestinationRule: subsets of a service and the policy under which it is called. */
-import type { DestinationRuleSpec, TrafficPolicy } from '../kinds.ts'
+import type { DestinationRuleSpec, RetryBudget, TrafficPolicy } from '../kinds.ts'
 import { type Raw, textOf, within } from '../raw.ts'
 import type { Path } from '../resource.ts'
 import { clientTls } from './client-tls.ts'
@@ -7,13 +7,12 @@ import { list, map } from './collections.ts'
 import { connectionPool } from './connection-pool.ts'
 import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
 import { loadBalancer } from './load-balancer.ts'
-import { later, need, object, or } from './object.ts'
+import { later, named, need, object, or } from './object.ts'
+import { outlierDetection } from './outlier-detection.ts'
 import type { Place, Verdict } from './reading.ts'
 import {
-  boolean,
   duration,
   enumeration,
-  integer,
   number,
   portNumber,
   string,
@@ -29,45 +28,6 @@ import {
   workloadSelector,
 } from './shared.ts'
 
-const percentage = integer(0, 100)
-
-interface OutlierDetection {
-  readonly splitExternalLocalOriginErrors?: boolean
-  readonly consecutiveLocalOriginFailures?: number
-}
-
-const outlierDetection: Type = object<OutlierDetection>(
-  {
-    consecutive5xxErrors: uint32,
-    consecutiveGatewayErrors: uint32,
-    consecutiveErrors: {
-      type: integer(),
-      deprecated: 'It has no effect: use consecutive5xxErrors or consecutiveGatewayErrors.',
-    },
-    splitExternalLocalOriginErrors: boolean,
-    consecutiveLocalOriginFailures: uint32,
-    interval: duration(),
-    baseEjectionTime: duration(),
-    maxEjectionPercent: percentage,
-    minHealthPercent: percentage,
-    outlierDetectionHttpErrorCodes: list(integer(100, 599)),
-  },
-  {
-    rules: [
-      (value, place) => {
-        if (
-          (value.consecutiveLocalOriginFailures ?? 0) > 0 &&
-          value.splitExternalLocalOriginErrors !== true
-        )
-          place.error(
-            ['consecutiveLocalOriginFailures'],
-            'needs splitExternalLocalOriginErrors: true',
-          )
-      },
-    ],
-  },
-)
-
 const tunnel: Type = object({
   protocol: string((name) =>
     ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
@@ -82,7 +42,7 @@ const tunnel: Type = object({
 const blocks = {
   loadBalancer,
   connectionPool,
-  outlierDetection: later(outlierDetection),
+  outlierDetection,
   tls: later(clientTls),
 }
 
@@ -119,13 +79,11 @@ export const trafficPolicy: Type = object<TrafficPolicy>(
     portLevelSettings: or(list(portLevel), []),
     tunnel: later(tunnel),
     proxyProtocol: later(object({ version: enumeration(['V1', 'V2']) })),
-    retryBudget: later(
-      object({
-        percent: number(0, 100),
-        budgetInterval: duration({ zero: true }),
-        minRetryConcurrency: uint32,
-      }),
-    ),
+    retryBudget: object<RetryBudget>({
+      percent: number(0, 100),
+      budgetInterval: named('budgetIntervalMs', duration({ zero: true })),
+      minRetryConcurrency: uint32,
+    }),
   },
   {
     oneOf: [['tunnel', 'proxyProtocol']],

@@ -3,6 +3,7 @@ import type { MeshConfigSpec } from '../kinds.ts'
 import { connectionPool, tcpKeepalive } from './connection-pool.ts'
 import { retries } from './http-route.ts'
 import { type Fields, ignored, later, named, object, or } from './object.ts'
+import { outlierDetection } from './outlier-detection.ts'
 import type { Place } from './reading.ts'
 import { anything, duration, enumeration, string, type Type, text } from './scalars.ts'
 import { exportTo } from './shared.ts'
@@ -64,7 +65,7 @@ const followed: Fields = {
   connectTimeout: named('connectTimeoutMs', connectTimeout, 10_000),
   tcpKeepalive,
   defaultHttpRetryPolicy: retries,
-  defaultTrafficPolicy: object<object>({ connectionPool, outlierDetection: later(anything) }),
+  defaultTrafficPolicy: object<object>({ connectionPool, outlierDetection }),
   protocolDetectionTimeout: named('protocolDetectionTimeoutMs', duration({ zero: true }), 0),
   defaultServiceExportTo: or(exportTo, ['*']),
   defaultVirtualServiceExportTo: or(exportTo, ['*']),
