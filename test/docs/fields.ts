@@ -17,7 +17,13 @@ export function documentedKinds(): ReadonlyMap<string, Type> {
 /** Where only some values take effect: by kind and path. Each such value is told by the schema or has no rival here. */
 const remarks: Readonly<Record<string, string>> = {
   'VirtualService http[].retries.retryRemoteLocalities':
-    'yes: endpoints of every locality are tried in any case',
+    'endpoints of every locality are tried in any case',
+  'Pod spec.containers[].name': 'for messages only',
+  'EndpointSlice ports[].protocol': 'checked; ports are found by their name',
+  'Sidecar ingress[].port.name': 'for messages only: `protocol` decides',
+  'Sidecar ingress[].port.targetPort': 'refused, as by Istio: `defaultEndpoint` decides',
+  'Sidecar egress[].port.name': 'for messages only: `protocol` decides',
+  'Sidecar egress[].port.targetPort': 'accepted, means nothing to a sidecar',
   'VirtualService http[].retries.retryOn':
     'yes; `retriable-headers` and `http3-post-connect-failure` never occur',
   'DestinationRule trafficPolicy.loadBalancer.simple':
@@ -28,11 +34,15 @@ const remarks: Readonly<Record<string, string>> = {
   'WorkloadEntry network': 'not yet, told with file and line',
   'WorkloadEntry locality': 'known of the endpoint; nothing balances by it yet',
   'Sidecar ingress[].bind': 'not yet, told with file and line',
-  'Sidecar ingress[].captureMode': 'yes; NONE not yet, told with file and line',
+  'Sidecar ingress[].captureMode':
+    'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',
   'Sidecar egress[].bind': 'yes; unix sockets not yet, told with file and line',
-  'Sidecar egress[].captureMode': 'yes; NONE not yet, told with file and line',
+  'Sidecar egress[].captureMode':
+    'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',
   'MeshConfig outboundTrafficPolicy.mode':
     'yes; ALLOW_ANY_DYNAMIC_DNS acts as ALLOW_ANY, told with file and line',
+  'MeshConfig defaultHttpRetryPolicy.retryRemoteLocalities':
+    'endpoints of every locality are tried in any case',
   'MeshConfig trustDomain': 'not before mutual TLS',
 }
 

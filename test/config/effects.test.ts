@@ -1,0 +1,136 @@
+/** A field that the docs say takes effect must at least change what the proxy is told to do. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { type Document, isCollection, isScalar, parseAllDocuments } from 'yaml'
+import { compile } from '../../config/compile.ts'
+import { load } from '../../config/load.ts'
+import { documentedKinds, fieldRows } from '../docs/fields.ts'
+import { workload } from './compile-support.ts'
+
+const text = readFileSync(`${import.meta.dirname}/effects/mesh.yaml`, 'utf8')
+const documents = parseAllDocuments(text) as Document[]
+
+/** One that the Sidecar selects, and one that it does not. */
+const workloads = [workload(), workload({ labels: { app: 'other' }, addresses: ['10.1.0.7'] })]
+
+type Path = ReadonlyArray<string | number>
+
+interface Compiled {
+  /** The snapshot without versions and lines. */
+  readonly meaning: string
+  readonly refused: readonly string[]
+}
+
+function compiled(changed: Document, to: Document | undefined): Compiled {
+  const texts = documents.map((document) => String(document === changed ? to : document))
+  const loaded = load([{ path: 'mesh.yaml', text: texts.join('---\n') }])
+  const snapshots = workloads.map((one) => compile(loaded.resources, one).snapshot)
+  const meaning = JSON.stringify(snapshots, (key, value: unknown) => {
+    if (key === 'version' || key === 'line' || key === 'hash') return undefined
+    return value instanceof Map ? [...value] : value
+  })
+  return { meaning, refused: loaded.refused }
+}
+
+/** `http[].match[].uri`, or the path below a map whose names are free. */
+function generic(path: Path): string {
+  return path
+    .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
+    .join('')
+    .replace(/^\./, '')
+}
+
+/** Every place of a document that holds a value: single ones, and lists and maps as a whole. */
+function places(document: Document): Path[] {
+  const found: Path[] = []
+  const walk = (node: unknown, path: Path): void => {
+    if (path.length > 0) found.push(path)
+    if (!isCollection(node)) return
+    for (const [index, item] of node.items.entries()) {
+      const pair = item as { key?: { value: string }; value?: unknown }
+      if (pair.key === undefined) walk(item, [...path, index])
+      else walk(pair.value, [...path, pair.key.value])
+    }
+  }
+  walk(document.contents, [])
+  return found
+}
+
+/** Other values that are possible where this one is. */
+function alternatives(value: unknown): readonly unknown[] {
+  if (typeof value === 'boolean') return [!value]
+  if (typeof value === 'number') return [value + 1]
+  if (typeof value !== 'string') return []
+  const known = others[value]
+  if (known !== undefined) return known
+  return [value.replace(/\d+(?=[a-z]*$)/, (digits) => String(Number(digits) + 1)), `${value}x`]
+}
+
+/** Words of an enumeration, and names that must exist. */
+const others: Readonly<Record<string, readonly unknown[]>> = {
+  TCP: ['UDP', 'HTTP'],
+  HTTP: ['TCP'],
+  TLS: ['TCP'],
+  STATIC: ['DNS'],
+  IPv4: ['FQDN'],
+  MESH_EXTERNAL: ['MESH_INTERNAL'],
+  Running: ['Failed'],
+  LOCALHOST: ['PASSTHROUGH'],
+  ALLOW_ANY: ['REGISTRY_ONLY'],
+  REGISTRY_ONLY: ['ALLOW_ANY'],
+  ExternalName: ['ClusterIP'],
+  True: ['False'],
+  False: ['True'],
+  Pod: ['Node'],
+  mesh: ['default/other'],
+  '.': ['~', 'other'],
+  '*': ['.'],
+}
+
+/** True when some other value, or none, is accepted and means something else. */
+function takesEffect(document: Document, path: Path, before: Compiled): boolean {
+  const value = document.getIn(path, true)
+  const changes: Array<(changed: Document) => void> = [(changed) => changed.deleteIn(path)]
+  if (isScalar(value))
+    for (const other of alternatives(value.value))
+      changes.push((changed) => changed.setIn(path, other))
+  return changes.some((change) => {
+    const changed = document.clone() as Document
+    change(changed)
+    const after = compiled(document, changed)
+    return after.refused.length === before.refused.length && after.meaning !== before.meaning
+  })
+}
+
+const before = compiled(documents[0]!, documents[0])
+
+t.test('the mesh that holds every field is accepted', async (t) => {
+  t.same(before.refused, [])
+})
+
+for (const [kind, type] of documentedKinds()) {
+  const rows = fieldRows(kind, type).filter(({ effect }) => effect.startsWith('yes'))
+  if (rows.length === 0) continue
+  t.test(`${kind}: each field that takes effect changes the snapshot`, async (t) => {
+    const own = documents.filter((document) => document.get('kind') === kind)
+    const root = own.some((document) => document.has('spec')) && kind !== 'Pod' ? ['spec'] : []
+    for (const { path } of rows) {
+      const wanted = new RegExp(
+        `^${RegExp.escape([...root, path].join('.'))
+          .replaceAll('<name>', '[^.]+')
+          .replaceAll('\\.\\[\\]', '\\[\\]')
+          .replaceAll(RegExp.escape('<name>'), '.+')}$`,
+      )
+      const there = own.flatMap((document) =>
+        places(document)
+          .filter((place) => wanted.test(generic(place)))
+          .map((place) => ({ document, place })),
+      )
+      t.ok(there.length > 0, `${path} is written in effects/mesh.yaml`)
+      t.ok(
+        there.some(({ document, place }) => takesEffect(document, place, before)),
+        `${path} changes the snapshot`,
+      )
+    }
+  })
+}
