@@ -1,23 +1,11 @@
 /** Files to resources: everything usable, and everything there is to say about the rest. */
-import { basename } from 'node:path'
-import { compareProblems, compareText, nearest } from './diagnostics.ts'
-import {
-  checkAnnotations,
-  checkTopLevel,
-  nameOf,
-  namespaceOf,
-  readEnvelope,
-  titleOf,
-} from './envelope.ts'
+import { compareProblems, compareText } from './diagnostics.ts'
 import type { KnownResource, Loaded } from './kinds.ts'
-import { userIdProblems } from './lint-workloads.ts'
-import { documentsInside, type Found, objectsIn, Placed } from './objects.ts'
-import { type Document, parse } from './parse.ts'
-import { Source, textOf, within } from './raw.ts'
+import { type LoadedDocument, loadDocument } from './load-document.ts'
+import { parseDocument, rangesOf } from './parse.ts'
 import { type Bystander, checkReferences } from './references.ts'
 import type { Problem, Resource } from './resource.ts'
-import { Code, Reading } from './schema/reading.ts'
-import { KINDS, type KindSchema, meshConfigSchema, NOT_YET_KINDS } from './schema/registry.ts'
+import { Code } from './schema/reading.ts'
 
 export { readFolder } from './folder.ts'
 
@@ -29,9 +17,7 @@ export interface SourceFile {
 
 /** Never throws for what the files say. A later object of the same kind and name replaces an earlier one. */
 export function load(files: readonly SourceFile[]): Loaded {
-  const loading = new Loading()
-  for (const file of files) loading.addFile(file)
-  return loading.result()
+  return new Loader().load(files)
 }
 
 /** Istio's "oldest wins": sorts by creation, then name, then namespace. */
@@ -49,239 +35,136 @@ export function byAge(
   )
 }
 
-const MESH_FILE = /(^|[-_.])mesh[-_]?(config|cfg)?\.(ya?ml|json)$/i
+/** A document where it was found, and what came of it. */
+interface KnownDocument extends LoadedDocument {
+  readonly text: string
+  /** 1-based. */
+  readonly line: number
+}
 
-class Loading {
-  private readonly resources = new Map<string, KnownResource>()
-  private readonly problems: Problem[] = []
-  private readonly refused = new Set<string>()
-  private readonly unreadable = new Set<string>()
-  private readonly bystanders: Bystander[] = []
+interface KnownFile {
+  readonly file: SourceFile
+  readonly documents: readonly KnownDocument[]
+}
 
-  addFile(file: SourceFile): void {
-    for (const document of parse(new Source(file.path, file.text))) this.addDocument(document)
+/**
+ * Loads again and again: a document that stands where it stood, unchanged, is not read again, and its
+ * resources are the same objects as before.
+ */
+export class Loader {
+  private files = new Map<string, KnownFile>()
+  private lint: Linted | undefined
+
+  load(files: readonly SourceFile[]): Loaded {
+    const known = files.map((file) => this.documentsOf(file))
+    this.files = new Map(known.map((one) => [one.file.path, one]))
+    const merging = new Merging()
+    for (const { file, documents } of known)
+      for (const document of documents) merging.add(file.path, document)
+    this.lint = linted(merging, this.lint)
+    return merging.result(this.lint.problems)
   }
 
-  result(): Loaded {
-    const resources = [...this.resources.values()]
-    this.problems.push(...checkReferences(resources, this.bystanders, this.refused))
+  private documentsOf(file: SourceFile): KnownFile {
+    const before = this.files.get(file.path)
+    if (before?.file === file) return before
+    const old = new Map(before?.documents.map((document) => [document.line, document]))
+    const documents: KnownDocument[] = []
+    for (const { text, line } of rangesOf(file.text)) {
+      const same = old.get(line)
+      if (same?.text === text) documents.push(same)
+      else documents.push(...readDocument(file.path, before ? copied(text) : text, line))
+    }
+    return { file, documents }
+  }
+}
+
+function readDocument(path: string, text: string, line: number): KnownDocument[] {
+  const document = parseDocument(path, text, line)
+  if (document === undefined) return []
+  const { objects, bystanders, problems, broken } = loadDocument(document)
+  return [{ text, line, objects, bystanders, problems, broken }]
+}
+
+/** A part of a text keeps the whole of it in memory: harmless once, but not with every change of a file. */
+function copied(text: string): string {
+  return Buffer.from(text).toString()
+}
+
+/** Documents in order become one set of resources. */
+class Merging {
+  readonly resources = new Map<string, KnownResource>()
+  readonly refused = new Set<string>()
+  readonly bystanders: Bystander[] = []
+  private readonly problems: Problem[] = []
+  private readonly unreadable = new Set<string>()
+
+  add(file: string, document: LoadedDocument): void {
+    for (const problem of document.problems) this.problems.push(problem)
+    for (const bystander of document.bystanders) this.bystanders.push(bystander)
+    if (document.broken) this.unreadable.add(file)
+    for (const { title, resource } of document.objects) {
+      if (resource === undefined) this.refused.add(title)
+      else {
+        const before = this.resources.get(title)
+        if (before !== undefined) this.problems.push(replacedProblem(before, resource, title))
+        this.resources.set(title, resource)
+      }
+    }
+  }
+
+  result(references: readonly Problem[]): Loaded {
     return {
-      resources,
-      problems: this.problems.sort(compareProblems),
+      resources: [...this.resources.values()],
+      problems: [...this.problems, ...references].sort(compareProblems),
       refused: [...this.refused],
       unreadableFiles: [...this.unreadable],
     }
   }
+}
 
-  private addDocument(document: Document): void {
-    const found = objectsIn(document)
-    let last = 0
-    found.forEach((object, index) => {
-      const end = found[index + 1]?.root.at ?? Number.POSITIVE_INFINITY
-      const twice = document.problems.filter(({ at, fatal }) => !fatal && at >= last && at < end)
-      last = end
-      this.addObject(object, twice)
-    })
-    for (const problem of document.problems)
-      if (problem.fatal) this.addSyntaxProblem(document, problem)
-    if (found.every(({ kind }) => KINDS.get(kind)?.bulk === true)) document.forget()
-  }
-
-  private addSyntaxProblem(document: Document, problem: Document['problems'][number]): void {
-    const { file } = document.source
-    const { line, column } = document.position(problem.at)
-    const { message, hint } = problem
-    this.unreadable.add(file)
-    this.problems.push({
-      severity: 'error',
-      code: Code.Syntax,
-      file,
-      line,
-      column,
-      message,
-      hint,
-      object: '',
-    })
-  }
-
-  private addObject(found: Found, twice: Document['problems']): void {
-    const { kind, root } = found
-    if (kind === 'MeshConfig') this.addMeshConfig(found, found, twice)
-    else if (kind === 'ConfigMap' && nameOf(root) === 'istio') this.addMeshFromConfigMap(found)
-    else if (kind === '') this.addWithoutKind(found, twice)
-    else this.addByKind(found, twice)
-  }
-
-  private addByKind(found: Found, twice: Document['problems']): void {
-    const { kind, root } = found
-    const schema = KINDS.get(kind)
-    const [group, version] = groupOf(found.apiVersion)
-    const bystander = { found, namespace: namespaceOf(root), name: nameOf(root) }
-    this.problems.push(...userIdProblems(bystander))
-    if (schema !== undefined && schema.group === group && schema.versions.includes(version)) {
-      this.addKnown(found, kind, schema, twice)
-      return
-    }
-    if (NOT_YET_KINDS.get(kind) === group) this.addNotYet(found)
-    else if (schema !== undefined || NOT_YET_KINDS.has(kind) || group.endsWith('istio.io'))
-      this.addMisnamed(found, group)
-    this.bystanders.push(bystander)
-  }
-
-  private addKnown(
-    found: Found,
-    kind: string,
-    schema: KindSchema,
-    twice: Document['problems'],
-  ): void {
-    const namespace = namespaceOf(found.root, schema.clusterScoped)
-    const reading = new Reading(found.document.source, titleOf(kind, namespace, nameOf(found.root)))
-    this.addTwice(twice, reading)
-    const named = readEnvelope(found, kind, namespace, reading)
-    checkAnnotations(found.root, reading)
-    if (schema.group.endsWith('istio.io')) checkTopLevel(found.root, reading)
-    const type = schema.type(named)
-    let spec: unknown
-    if (schema.whole === true) spec = type.read(found.root, reading)
-    else {
-      const raw = within(found.root, 'spec')
-      reading.enter('spec')
-      const written = raw !== undefined && !(raw.kind === 'scalar' && raw.value === null)
-      spec = type.read(written ? raw : { kind: 'map', at: found.root.at, entries: [] }, reading)
-      reading.leave()
-    }
-    this.keep(reading, spec === undefined ? undefined : new Placed(found, named, spec))
-  }
-
-  private addTwice(twice: Document['problems'], reading: Reading): void {
-    for (const { at, message, hint } of twice)
-      reading.report('error', Code.DuplicateKey, at, message, hint)
-  }
-
-  /** Keeps the resource unless its schema refused it. */
-  private keep(reading: Reading, resource: Placed<string, unknown> | undefined): void {
-    for (const problem of reading.problems) this.problems.push(problem)
-    if (reading.failed || resource === undefined) {
-      this.refused.add(reading.object)
-      return
-    }
-    const before = this.resources.get(reading.object)
-    if (before !== undefined) this.addReplaced(before, resource, reading.object)
-    // The registry pairs every kind with the schema that makes its spec.
-    this.resources.set(reading.object, resource as unknown as KnownResource)
-  }
-
-  private addReplaced(before: Resource, now: Resource, object: string): void {
-    const { file, line } = before.origin
-    this.problems.push({
-      severity: 'warning',
-      code: Code.DuplicateObject,
-      ...now.at([]),
-      file: now.origin.file,
-      message: `replaces the object of the same name in ${file}:${line}`,
-      hint: 'Remove one of them, or give it another name.',
-      object,
-    })
-  }
-
-  private addNotYet(found: Found): void {
-    const { kind, root, document } = found
-    const object = titleOf(kind, namespaceOf(root), nameOf(root))
-    this.problems.push({
-      severity: 'warning',
-      code: Code.NotYet,
-      ...document.position(root.at),
-      file: document.source.file,
-      message: `the kind ${kind} is known, not yet implemented: the object has no effect`,
-      hint: '',
-      object,
-    })
-  }
-
-  /** Istio's kind under a foreign apiVersion, or a foreign kind under Istio's. */
-  private addMisnamed(found: Found, group: string): void {
-    const { kind, root, document, apiVersion } = found
-    const wanted = KINDS.get(kind) ?? NOT_YET_KINDS.get(kind)
-    const expected = typeof wanted === 'string' ? wanted : wanted?.group
-    if (expected !== undefined && !group.includes('istio') && apiVersion !== '') return
-    const guess = nearest(kind, [...KINDS.keys(), ...NOT_YET_KINDS.keys()])
-    const at = within(root, expected === undefined ? 'kind' : 'apiVersion')?.at ?? root.at
-    this.problems.push({
-      severity: 'warning',
-      code: Code.UnknownField,
-      ...document.position(at),
-      file: document.source.file,
-      message:
-        expected === undefined
-          ? `"${kind}" is not a kind of ${group}: the object is ignored`
-          : `"${apiVersion}" is not an apiVersion of ${kind}: the object is ignored`,
-      hint:
-        expected === undefined
-          ? guess === undefined
-            ? ''
-            : `Did you mean "${guess}"?`
-          : `Write ${expected === '' ? 'v1' : `${expected}/v1`}.`,
-      object: titleOf(kind, namespaceOf(root), nameOf(root)),
-    })
-  }
-
-  // --- MeshConfig ---------------------------------------------------------------------------------
-  private addWithoutKind(found: Found, twice: Document['problems']): void {
-    const { document, root } = found
-    if (MESH_FILE.test(basename(document.source.file))) {
-      this.addMeshConfig(found, found, twice)
-      return
-    }
-    this.problems.push({
-      severity: 'info',
-      code: 'OUT-IGNORED',
-      ...document.position(root.at),
-      file: document.source.file,
-      message: 'this is not a Kubernetes object (it has no kind): it is ignored',
-      hint: '',
-      object: '',
-    })
-  }
-
-  private addMeshFromConfigMap(found: Found): void {
-    const mesh = within(found.root, 'data', 'mesh')
-    if (mesh === undefined) return
-    for (const document of documentsInside(found.document, mesh)) {
-      for (const problem of document.problems)
-        if (problem.fatal) this.addSyntaxProblem(document, problem)
-      for (const inner of objectsIn(document)) this.addMeshConfig(inner, found, document.problems)
-    }
-  }
-
-  /** `outer`: the object that carries the name. */
-  private addMeshConfig(found: Found, outer: Found, twice: Document['problems']): void {
-    const { root } = found
-    const spec = within(root, 'spec')
-    const body = spec?.kind === 'map' ? spec : root
-    const namespace = textOf(within(outer.root, 'metadata', 'namespace')) ?? ''
-    const name = nameOf(outer.root) || 'mesh'
-    const reading = new Reading(found.document.source, titleOf('MeshConfig', namespace, name))
-    this.addTwice(
-      twice.filter(({ fatal }) => !fatal),
-      reading,
-    )
-    if (body === spec) reading.enter('spec')
-    const read = meshConfigSchema.read(body, reading)
-    const named = {
-      kind: 'MeshConfig' as const,
-      apiVersion: found.apiVersion,
-      namespace,
-      name,
-      labels: {},
-      annotations: {},
-      created: 0,
-    }
-    this.bystanders.push({ found, namespace, name })
-    this.keep(reading, read === undefined ? undefined : new Placed(found, named, read))
+function replacedProblem(before: Resource, now: Resource, object: string): Problem {
+  const { file, line } = before.origin
+  return {
+    severity: 'warning',
+    code: Code.DuplicateObject,
+    ...now.at([]),
+    file: now.origin.file,
+    message: `replaces the object of the same name in ${file}:${line}`,
+    hint: 'Remove one of them, or give it another name.',
+    object,
   }
 }
 
-function groupOf(apiVersion: string): [group: string, version: string] {
-  const slash = apiVersion.indexOf('/')
-  return slash === -1 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)]
+/** What the checks between objects said, and of what. */
+interface Linted {
+  readonly resources: readonly KnownResource[]
+  readonly bystanders: readonly Bystander[]
+  readonly refused: readonly string[]
+  readonly problems: readonly Problem[]
+}
+
+/** EndpointSlices take no part in the checks: when only they changed, nothing else is to be said. */
+function linted(merging: Merging, before: Linted | undefined): Linted {
+  const resources: KnownResource[] = []
+  for (const resource of merging.resources.values())
+    if (resource.kind !== 'EndpointSlice') resources.push(resource)
+  const { bystanders } = merging
+  const refused = [...merging.refused]
+  if (
+    before !== undefined &&
+    sameItems(before.resources, resources) &&
+    sameItems(before.bystanders, bystanders) &&
+    sameItems(before.refused, refused)
+  )
+    return before
+  const problems = checkReferences(resources, bystanders, merging.refused)
+  return { resources, bystanders, refused, problems }
+}
+
+/** The same items in the same order. */
+export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
 }

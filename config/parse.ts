@@ -1,7 +1,7 @@
 /** YAML and JSON text to documents that remember where every key and value was written. */
 import { hasOddCharacters, readQuickly } from './parse-quick.ts'
 import { readThoroughly, type SyntaxProblem } from './parse-thorough.ts'
-import type { Raw, Source } from './raw.ts'
+import { type Raw, Source } from './raw.ts'
 import type { Position } from './resource.ts'
 
 export type { SyntaxProblem } from './parse-thorough.ts'
@@ -72,11 +72,50 @@ export function parse(source: Source): Document[] {
   const documents: Document[] = []
   const plain = !hasOddCharacters(text)
   for (const [start, end] of ranges(text)) {
-    const read = readRange(text, start, end, plain)
-    if (read.root === undefined && read.problems.length === 0) continue
-    documents.push(new Document(source, start, end, read))
+    const document = documentAt(source, start, end, plain)
+    if (document !== undefined) documents.push(document)
   }
   return documents
+}
+
+/** Undefined: there is nothing in it. */
+function documentAt(
+  source: Source,
+  start: number,
+  end: number,
+  plain: boolean,
+): Document | undefined {
+  const read = readRange(source.text, start, end, plain)
+  if (read.root === undefined && read.problems.length === 0) return undefined
+  return new Document(source, start, end, read)
+}
+
+/** The text of one document, from the beginning of `line` (1-based) of its file. */
+export interface DocumentRange {
+  readonly text: string
+  readonly line: number
+}
+
+/** A file's text cut into those of its documents. */
+export function* rangesOf(text: string): Generator<DocumentRange> {
+  let line = 1
+  let counted = 0
+  for (const [start, end] of ranges(text)) {
+    // A byte order mark before the first document is a column of its first line.
+    const from = start === 1 ? 0 : start
+    for (let at = text.indexOf('\n', counted); at !== -1 && at < from; line++) {
+      counted = at + 1
+      at = text.indexOf('\n', counted)
+    }
+    yield { text: text.slice(from, end), line }
+  }
+}
+
+/** One of the documents of rangesOf(); undefined when there is nothing in it. */
+export function parseDocument(file: string, text: string, line: number): Document | undefined {
+  const source = new Source(file, text, line - 1)
+  const start = text.charCodeAt(0) === 0xfeff ? 1 : 0
+  return documentAt(source, start, text.length, !hasOddCharacters(text))
 }
 
 /** Ranges of documents: a line that starts with `---` always begins one, even within a block scalar. */
