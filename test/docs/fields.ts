@@ -50,6 +50,10 @@ export const remarkedFields: readonly string[] = Object.keys(remarks)
 
 export const kindsWithoutEffect: readonly string[] = [...NOT_YET_KINDS.keys()]
 
+export function takesEffect(effect: string): boolean {
+  return effect.startsWith('yes')
+}
+
 /** In the order of the schema; a block that was listed before is referred to. */
 export function fieldRows(kind: string, type: Type): FieldRow[] {
   const rows: FieldRow[] = []

@@ -5,8 +5,9 @@
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import t from 'tap'
-import { documentedKinds, fieldRows, remarkedFields } from './fields.ts'
+import { documentedKinds, fieldRows, remarkedFields, takesEffect } from './fields.ts'
 import { blockOf, generatedBlocks } from './pages.ts'
+import { ownName, proofOf } from './proofs.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
@@ -70,6 +71,17 @@ t.test('every remark about a field is about one that exists', async (t) => {
     ),
   )
   for (const remarked of remarkedFields) t.ok(known.has(remarked), remarked)
+})
+
+t.test('every field that takes effect names its file and a test that speaks of it', async (t) => {
+  for (const [kind, type] of documentedKinds())
+    for (const { path, effect } of fieldRows(kind, type)) {
+      if (!takesEffect(effect)) continue
+      const { where = '', test = '' } = proofOf(kind, path) ?? {}
+      const there = existsSync(join(root, where)) && existsSync(join(root, test))
+      const speaks = there && test !== '' && new RegExp(`\\b${ownName(path)}`).test(read(test))
+      t.ok(speaks, `${kind} ${path}: ${where} ${test} (test/docs/proofs.ts)`)
+    }
 })
 
 t.test(

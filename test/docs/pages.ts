@@ -7,7 +7,8 @@ import { failureRow } from '../../proxy/exchange/failure.ts'
 import { catalogue } from '../../proxy/telemetry/catalogue.ts'
 import { flagNames } from '../../proxy/telemetry/exchange-record.ts'
 import { operatorNames } from '../../proxy/telemetry/log-values.ts'
-import { documentedKinds, fieldRows, kindsWithoutEffect } from './fields.ts'
+import { documentedKinds, fieldRows, kindsWithoutEffect, takesEffect } from './fields.ts'
+import { proofOf } from './proofs.ts'
 
 /** By page, by title. */
 export async function generatedBlocks(): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
@@ -55,8 +56,12 @@ function fields(): ReadonlyMap<string, string> {
   const told = 'Known, read by nobody yet, and told once per object'
   blocks.set('kinds without effect', `${told}: ${kindsWithoutEffect.join(', ')}.\n`)
   for (const [kind, type] of documentedKinds()) {
-    const rows = fieldRows(kind, type).map(({ path, effect }) => [code(path), effect])
-    if (rows.length > 0) blocks.set(`fields ${kind}`, table(['Field', 'Takes effect'], rows))
+    const rows = fieldRows(kind, type).map(({ path, effect }) => {
+      const proof = takesEffect(effect) ? proofOf(kind, path) : undefined
+      return [code(path), effect, ...(proof ? [code(proof.where), code(proof.test)] : ['', ''])]
+    })
+    const titles = ['Field', 'Takes effect', 'Where', 'Proven by']
+    if (rows.length > 0) blocks.set(`fields ${kind}`, table(titles, rows))
   }
   return blocks
 }
