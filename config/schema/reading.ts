@@ -118,6 +118,12 @@ export class Place {
     return raw?.kind === 'list' && raw.items.length === 0
   }
 
+  /** True for what is written and no number: its own type has complained. */
+  noNumberAt(path: Path): boolean {
+    const raw = rawAt(this.raw, path)
+    return this.hasAt(path) && !(raw?.kind === 'scalar' && typeof raw.value === 'number')
+  }
+
   hasAt(path: Path): boolean {
     const raw = rawAt(this.raw, path)
     return raw !== undefined && !(raw.kind === 'scalar' && raw.value === null)

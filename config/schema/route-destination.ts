@@ -44,7 +44,8 @@ interface Weighted {
 export function checkWeights(routes: readonly Weighted[], place: Place): void {
   if (routes.length < 2) return
   const total = routes.reduce((sum, { weight }) => sum + weight, 0)
-  if (total === 0)
+  const unread = routes.some((_, position) => place.noNumberAt(['route', position, 'weight']))
+  if (total === 0 && !unread)
     place.error(
       ['route'],
       'the weights of several destinations add up to 0',
