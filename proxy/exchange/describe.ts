@@ -1,6 +1,7 @@
 /** Fills an exchange's record from the heads that pass by. */
 import { clock } from '../base/clock.ts'
 import type { ProxyError } from '../base/errors.ts'
+import { dateText } from '../http/date.ts'
 import { setForwarded } from '../http/forwarded.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { isGrpc } from '../http/local-reply.ts'
@@ -29,6 +30,7 @@ export function describeReply(
   record.status = head.status
   record.details = 'via_upstream'
   record.responseHeaders = head.headers
+  if (!head.headers.has('date')) head.headers.append('date', dateText())
   if (record.grpc) {
     const status = head.headers.get('grpc-status')
     if (status !== undefined) record.grpcStatus = Number(status)
