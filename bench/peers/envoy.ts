@@ -3,6 +3,18 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { accepts, Program, proxyCore, until } from '../program.ts'
 import { findTool, needTool, versionOf } from '../tools.ts'
+import {
+  circuitBreakers,
+  cors,
+  extension,
+  fault,
+  httpManager,
+  listener,
+  loadAssignment,
+  router,
+  socketAddress,
+  tcpProxy,
+} from './envoy-config.ts'
 import { podAddress } from './mesh-yaml.ts'
 import {
   type Backend,
@@ -64,11 +76,10 @@ function bootstrap(plan: Plan, backend: Backend, ports: Ports): object {
   ]
   const listeners =
     plan.protocol === 'http'
-      ? [listener(ports.web, 'http_connection_manager', httpManager(plan))]
-      : [
-          listener(ports.web, 'tcp_proxy', tcpProxy('web')),
-          listener(ports.sink, 'tcp_proxy', tcpProxy('sink')),
-        ]
+      ? [listener('web', ports.web, web(plan))]
+      : (['web', 'sink'] as const).map((name) =>
+          listener(name, ports[name], tcpProxy({ stat_prefix: name, cluster: name })),
+        )
   return {
     admin: { address: socketAddress('127.0.0.1', ports.admin) },
     static_resources: { listeners, clusters },
@@ -80,45 +91,23 @@ function hostEndpoints(index: number, plan: Plan): string[] {
   return Array.from({ length: plan.endpointsPerHost }, (_, i) => podAddress(index, i))
 }
 
-const socketAddress = (address: string, port: number) => ({
-  socket_address: { address, port_value: port },
-})
-
 function cluster(name: string, addresses: readonly string[], port: number): object {
-  const endpoints = addresses.map((address) => ({
-    endpoint: { address: socketAddress(address, port) },
-  }))
   return {
     name,
     type: 'STATIC',
     connect_timeout: '10s',
     lb_policy: 'LEAST_REQUEST',
-    circuit_breakers: {
-      thresholds: [
-        { max_connections: 1e6, max_requests: 1e6, max_pending_requests: 1e6, max_retries: 1e6 },
-      ],
-    },
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] },
+    circuit_breakers: circuitBreakers(),
+    load_assignment: loadAssignment(
+      name,
+      addresses.map((address) => [address, port]),
+    ),
   }
 }
 
-const extension = (category: string, name: string, settings: object = {}) => ({
-  name,
-  typed_config: { '@type': `type.googleapis.com/envoy.extensions.${category}`, ...settings },
-})
-
-function listener(port: number, name: string, filter: object): object {
-  return {
-    name: `${name}-${port}`,
-    address: socketAddress('127.0.0.1', port),
-    filter_chains: [{ filters: [filter] }],
-  }
-}
-
-function httpManager(plan: Plan): object {
+function web(plan: Plan): object {
   const names = ['web', 'sink', ...Array.from({ length: plan.hosts }, (_, i) => hostName(i))]
-  const manager = 'filters.network.http_connection_manager.v3.HttpConnectionManager'
-  return extension(manager, 'envoy.filters.network.http_connection_manager', {
+  return httpManager({
     stat_prefix: 'outbound',
     generate_request_id: true,
     route_config: { name: 'mesh', virtual_hosts: names.map(virtualHost) },
@@ -152,23 +141,13 @@ function httpFilters(): object[] {
   const faulty = [{ name: 'x-fault', present_match: true }]
   return [
     extension('filters.http.rbac.v3.RBAC', 'envoy.filters.http.rbac', { rules }),
-    extension('filters.http.fault.v3.HTTPFault', 'envoy.filters.http.fault', {
-      abort,
-      headers: faulty,
-    }),
-    extension('filters.http.cors.v3.Cors', 'envoy.filters.http.cors'),
-    extension('filters.http.router.v3.Router', 'envoy.filters.http.router'),
+    fault({ abort, headers: faulty }),
+    cors,
+    router,
   ]
 }
 
 function fileLog(): object {
   const path = '/dev/null'
   return extension('access_loggers.file.v3.FileAccessLog', 'envoy.access_loggers.file', { path })
-}
-
-function tcpProxy(name: string): object {
-  return extension('filters.network.tcp_proxy.v3.TcpProxy', 'envoy.filters.network.tcp_proxy', {
-    stat_prefix: name,
-    cluster: name,
-  })
 }

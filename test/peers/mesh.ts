@@ -1,0 +1,127 @@
+/** The two configurations of a list of behaviours: Istio's resources, and what Istio would make of them. */
+import {
+  circuitBreakers,
+  cors,
+  fault,
+  httpManager,
+  listener,
+  loadAssignment,
+  router,
+} from '../../bench/peers/envoy-config.ts'
+import { envoyLog } from '../support/envoy.ts'
+import { serviceYaml } from '../support/sidecar.ts'
+import { type Behaviour, to } from './behaviour.ts'
+
+/** Where the endpoints of a service listen: `address:port` pairs. */
+export type Places = ReadonlyMap<string, ReadonlyArray<readonly [address: string, port: number]>>
+
+/** Names may carry a version behind a slash: `shop/v2` is an endpoint of `shop` labelled so. */
+export function istioYaml(behaviours: readonly Behaviour[], places: Places): string {
+  const services = [...places].map(([name, ends]) => serviceDocuments(name, ends))
+  const rules = behaviours.flatMap(rulesOf)
+  const registryOnly = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'Sidecar',
+    metadata: { name: 'default', namespace: 'default' },
+    spec: { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } },
+  }
+  const documents = [registryOnly, ...rules].map((each) => `---\n${JSON.stringify(each)}\n`)
+  return services.join('') + documents.join('')
+}
+
+function serviceDocuments(name: string, ends: ReadonlyArray<readonly [string, number]>): string {
+  const own = serviceYaml(name, [])
+  const slices = ends.map(([address, port], i) => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: `${name}-${i}`,
+      namespace: 'default',
+      labels: { 'kubernetes.io/service-name': name },
+    },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port }],
+    endpoints: [{ addresses: [address] }],
+  }))
+  return own + slices.map((each) => `---\n${JSON.stringify(each)}\n`).join('')
+}
+
+function rulesOf({ host, istio = {} }: Behaviour): object[] {
+  const { http, policy, subsets, more = [] } = istio
+  const metadata = { name: host, namespace: 'default' }
+  const apiVersion = 'networking.istio.io/v1'
+  const rules: object[] = [...more]
+  if (http !== undefined)
+    rules.push({ apiVersion, kind: 'VirtualService', metadata, spec: { hosts: [host], http } })
+  if (policy !== undefined || subsets !== undefined)
+    rules.push({
+      apiVersion,
+      kind: 'DestinationRule',
+      metadata,
+      spec: { host, trafficPolicy: policy, subsets },
+    })
+  return rules
+}
+
+/** Envoy's listeners: one for HTTP as Istio makes it, one that takes HTTP/1.0 besides. */
+export function envoyListeners(behaviours: readonly Behaviour[]): object[] {
+  const hosts = behaviours.map(virtualHost)
+  const modern = httpManager(managerSettings(hosts))
+  const old = httpManager({
+    ...managerSettings(hosts),
+    http_protocol_options: { accept_http_10: true },
+  })
+  return [listener('http', 0, modern), listener('http10', 0, old)]
+}
+
+function managerSettings(hosts: readonly object[]): object {
+  const nowhere = {
+    name: 'block_all',
+    domains: ['*'],
+    routes: [{ match: { prefix: '/' }, direct_response: { status: 502 } }],
+  }
+  return {
+    stat_prefix: 'outbound',
+    server_name: 'istio-envoy',
+    use_remote_address: false,
+    generate_request_id: true,
+    normalize_path: true,
+    path_with_escaped_slashes_action: 'KEEP_UNCHANGED',
+    proxy_100_continue: true,
+    stream_idle_timeout: '0s',
+    upgrade_configs: [{ upgrade_type: 'websocket' }],
+    route_config: {
+      name: '80',
+      validate_clusters: false,
+      ignore_port_in_host_matching: true,
+      max_direct_response_body_size_bytes: 1_048_576,
+      virtual_hosts: [...hosts, nowhere],
+    },
+    http_filters: [fault(), cors, router],
+    access_log: [envoyLog],
+  }
+}
+
+function virtualHost({ host, envoy = {} }: Behaviour): object {
+  const { routes = [{ match: { prefix: '/' }, route: to(host) }], virtualHost: more = {} } = envoy
+  const domains = [
+    host,
+    `${host}.default`,
+    `${host}.default.svc`,
+    `${host}.default.svc.cluster.local`,
+  ]
+  return { name: host, domains, routes, include_request_attempt_count: true, ...more }
+}
+
+export function envoyClusters(behaviours: readonly Behaviour[], places: Places): object[] {
+  const settings = new Map(behaviours.map(({ host, envoy }) => [host, envoy?.cluster ?? {}]))
+  return [...places].map(([name, ends]) => ({
+    name,
+    type: 'STATIC',
+    connect_timeout: '10s',
+    lb_policy: 'LEAST_REQUEST',
+    circuit_breakers: circuitBreakers(),
+    load_assignment: loadAssignment(name, ends),
+    ...settings.get(name),
+  }))
+}

@@ -1,0 +1,201 @@
+/** Runs behaviours against Outrider and real Envoy, both with the same upstreams, and compares. */
+import t, { type Test } from 'tap'
+import { load } from '../../config/load.ts'
+import { flagNames } from '../../proxy/telemetry/exchange-record.ts'
+import { Envoy, whyNoEnvoy } from '../support/envoy.ts'
+import { Sidecar } from '../support/sidecar.ts'
+import { SilentPort } from '../support/silent-port.ts'
+import type { Behaviour, Endpoint } from './behaviour.ts'
+import { Dialogue } from './dialogue.ts'
+import { everywhereReason } from './differences.ts'
+import { envoyClusters, envoyListeners, istioYaml, type Places } from './mesh.ts'
+import {
+  alignLocalReplies,
+  differencesOf,
+  type LogLine,
+  type Observation,
+  observationOf,
+} from './observation.ts'
+import { ok, type Seen, Upstreams } from './upstream.ts'
+
+/** How many behaviours run at once: most of their time is waiting. */
+const atOnce = 6
+const limitMs = 20_000
+/** Nobody has this address: Services without clusterIP are told apart by Host. */
+const dialed = '10.96.0.80'
+
+interface Side {
+  readonly upstreams: ReadonlyMap<Behaviour, Upstreams>
+  readonly portFor: (behaviour: Behaviour) => number
+  /** The lines about connections from these ports, when there are `count`. */
+  readonly log: (ports: readonly number[], count: number) => Promise<LogLine[]>
+}
+
+/** A test per behaviour; each must differ exactly as it says. */
+export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promise<void> {
+  const skip = whyNoEnvoy()
+  if (skip !== false) {
+    t.test('side by side with Envoy', { skip }, async () => {})
+    return
+  }
+  const folder = t.testdir()
+  const ours = await startUpstreams(behaviours)
+  const theirs = await startUpstreams(behaviours)
+  const yaml = istioYaml(behaviours, ours.places)
+  const { problems } = load([{ path: 'test.yaml', text: yaml }])
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  t.same(errors, [], 'what Istio would refuse proves nothing')
+  const sidecar = await Sidecar.start({ yaml, captured: true })
+  const door = await sidecar.portFor(dialed, 80)
+  const clusters = envoyClusters(behaviours, theirs.places)
+  const envoy = await Envoy.start(folder, envoyListeners(behaviours), clusters)
+  t.teardown(async () => {
+    for (const upstreams of [...ours.all.values(), ...theirs.all.values()]) upstreams.close()
+    await envoy[Symbol.asyncDispose]()
+    await sidecar[Symbol.asyncDispose]()
+    await (await silentPort)?.[Symbol.asyncDispose]()
+  })
+  const sides = [outriderSide(sidecar, door, ours.all), envoySide(envoy, theirs.all)] as const
+  const outcomes = startAll(behaviours, sides)
+  for (const behaviour of behaviours)
+    await t.test(behaviour.name, { timeout: 90_000 }, async (t) => {
+      const [outrider, peer] = await outcomes.get(behaviour)!
+      judge(t, behaviour, outrider, peer)
+    })
+}
+
+function judge(t: Test, behaviour: Behaviour, ours: Observation, theirs: Observation): void {
+  const { differs = [], ignores = [] } = behaviour
+  const found = differencesOf(...alignLocalReplies(ours, theirs))
+  const isIgnored = (path: string) =>
+    ignores.some((each) => (typeof each === 'string' ? each === path : each.test(path)))
+  const rest = Object.fromEntries(
+    [...found]
+      .filter(([path, both]) => !isIgnored(path) && everywhereReason(path, ...both) === undefined)
+      .map(([path, both]) => [path, [...both]]),
+  )
+  const listed = Object.fromEntries(
+    differs.flatMap(({ at }) => Object.entries(at).map(([path, both]) => [path, [...both]])),
+  )
+  t.strictSame(rest, listed, 'differs as listed, [Outrider, Envoy], and in nothing else')
+  if (process.env['OUTRIDER_PEERS_SHOW'] !== undefined) t.comment(Object.fromEntries(theirs))
+}
+
+async function startUpstreams(behaviours: readonly Behaviour[]) {
+  const all = new Map<Behaviour, Upstreams>()
+  const places = new Map<string, Array<readonly [string, number]>>()
+  for (const behaviour of behaviours) {
+    const upstreams = new Upstreams()
+    all.set(behaviour, upstreams)
+    const services = behaviour.services ?? { [behaviour.host]: [ok] }
+    for (const [name, scripts] of Object.entries(services)) {
+      const ends: Array<readonly [string, number]> = []
+      for (const [i, script] of scripts.entries())
+        ends.push(await place(upstreams, `${name}#${i + 1}`, script))
+      places.set(name, ends)
+    }
+  }
+  return { all, places: places as Places }
+}
+
+let silentPort: Promise<SilentPort> | undefined
+async function silent(): Promise<number> {
+  silentPort ??= SilentPort.open()
+  return (await silentPort).port
+}
+
+async function place(
+  upstreams: Upstreams,
+  name: string,
+  script: Endpoint,
+): Promise<readonly [string, number]> {
+  // nothing listens on the ports below 10, and each name gets an address of its own
+  if (script === 'refused') return [`127.0.0.${name.length}`, 1]
+  if (script === 'silent') return ['127.0.0.1', await silent()]
+  return ['127.0.0.1', await upstreams.add(name, script)]
+}
+
+function startAll(behaviours: readonly Behaviour[], sides: readonly [Side, Side]) {
+  const outcomes = new Map<Behaviour, Promise<readonly [Observation, Observation]>>()
+  const waiting = [...behaviours]
+  let running = 0
+  const begin = new Map<Behaviour, () => void>()
+  for (const behaviour of behaviours) {
+    const turn = new Promise<void>((done) => begin.set(behaviour, done))
+    const outcome = turn
+      .then(() => Promise.all([observe(behaviour, sides[0]), observe(behaviour, sides[1])]))
+      .finally(() => {
+        running--
+        next()
+      })
+    outcome.catch(() => undefined)
+    outcomes.set(behaviour, outcome)
+  }
+  const next = () => {
+    while (running < atOnce && waiting.length > 0) {
+      running++
+      begin.get(waiting.shift()!)!()
+    }
+  }
+  next()
+  return outcomes
+}
+
+async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
+  const dialogue = new Dialogue(side.portFor(behaviour), behaviour.host)
+  const upstreams = side.upstreams.get(behaviour)!
+  const limit = new Promise<never>((_, failed) => {
+    const timer = setTimeout(
+      () => failed(new RangeError(`stuck: ${JSON.stringify([dialogue, upstreams.seen])}`)),
+      limitMs,
+    )
+    timer.unref()
+  })
+  const all = async () => {
+    await behaviour.client(dialogue)
+    dialogue.close()
+    const count = behaviour.logs ?? dialogue.replies.filter(({ status }) => status !== 0).length
+    return side.log(dialogue.ports, count)
+  }
+  const log = await Promise.race([all(), limit])
+  const seen: Seen[] = upstreams.seen
+  return observationOf(dialogue, seen, log)
+}
+
+function outriderSide(
+  sidecar: Sidecar,
+  door: number,
+  upstreams: ReadonlyMap<Behaviour, Upstreams>,
+): Side {
+  const linesOf = (ports: readonly number[]): LogLine[] =>
+    [...sidecar.exchanges, ...sidecar.connections]
+      .filter(({ downstreamRemote }) => ports.includes(downstreamRemote.port))
+      .map((record) => ({
+        status: 'status' in record ? record.status : 0,
+        flags: flagNames(record.flags),
+        details: record.details,
+        attempts: 'attempts' in record ? record.attempts : 0,
+      }))
+  return {
+    upstreams,
+    portFor: () => door,
+    log: async (ports, count) => {
+      while (linesOf(ports).length < count)
+        await sidecar.recorded(sidecar.exchanges.length + 1, sidecar.connections.length)
+      return linesOf(ports)
+    },
+  }
+}
+
+function envoySide(envoy: Envoy, upstreams: ReadonlyMap<Behaviour, Upstreams>): Side {
+  const linesOf = (ports: readonly number[]): LogLine[] =>
+    envoy.lines.filter(({ port }) => ports.includes(port))
+  return {
+    upstreams,
+    portFor: ({ envoy: settings }) => envoy.port(settings?.listener ?? 'http'),
+    log: async (ports, count) => {
+      await envoy.until(() => linesOf(ports).length >= count)
+      return linesOf(ports)
+    },
+  }
+}
