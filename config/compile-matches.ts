@@ -50,12 +50,12 @@ export function requestMatch({ match, source, path }: HttpBlock): RouteMatchSpec
   const one = (field: 'uri' | 'scheme' | 'method' | 'authority') => {
     const written = match[field]
     if (written === undefined || 'present' in written) return undefined
-    return stringMatch(written, field === 'uri' && match.ignoreUriCase, line(field))
+    return stringMatchSpec(written, field === 'uri' && match.ignoreUriCase, line(field))
   }
   const many = (field: 'headers' | 'withoutHeaders' | 'queryParams'): NamedMatchSpec[] =>
     Object.entries(match[field]).map(([name, written]) => ({
       name: field === 'queryParams' ? name : name.toLowerCase(),
-      match: stringMatch(written, false, line(field, name)),
+      match: stringMatchSpec(written, false, line(field, name)),
     }))
   const spec: RouteMatchSpec = {
     uri: one('uri'),
@@ -69,7 +69,11 @@ export function requestMatch({ match, source, path }: HttpBlock): RouteMatchSpec
   return isEmpty(spec) ? undefined : spec
 }
 
-function stringMatch(written: StringMatch, ignoreCase: boolean, line: number): StringMatchSpec {
+export function stringMatchSpec(
+  written: StringMatch,
+  ignoreCase: boolean,
+  line: number,
+): StringMatchSpec {
   if ('exact' in written) return { kind: 'exact', value: written.exact, ignoreCase, line }
   if ('prefix' in written) return { kind: 'prefix', value: written.prefix, ignoreCase, line }
   if ('regex' in written && written.regex !== '*')

@@ -1,5 +1,6 @@
 /** Rules of a VirtualService to routes for one port: in order, cut off after the first that takes all. */
 import type { Client } from './compile-client.ts'
+import { corsSpec } from './compile-cors.ts'
 import type { Destinations } from './compile-destinations.ts'
 import { authorityOf, headerEdits, noEdits } from './compile-headers.ts'
 import { isCatchAll, requestMatch, staticMiss } from './compile-matches.ts'
@@ -140,6 +141,7 @@ export class RuleCompiler {
     const { route, timeoutMs, retries, headers } = rule.route
     const single = route.length === 1
     const authority = authorityOf(headers) ?? (single ? authorityOf(route[0]!.headers) : undefined)
+    const cors = corsSpec(rule)
     return {
       kind: 'forward',
       destinations: this.legs(rule, port, authority !== undefined),
@@ -150,6 +152,7 @@ export class RuleCompiler {
           ? this.defaults
           : retrySpec(retries, rule.source.originAt([...rule.path, 'retries'])),
       headers: single ? headerEdits(headers, route[0]!.headers) : headerEdits(headers),
+      ...(cors === undefined ? {} : { cors }),
     }
   }
 

@@ -91,6 +91,16 @@ export interface HttpRoute {
   readonly timeoutMs?: number
   readonly retries?: HttpRetry
   readonly headers?: HeaderOperations
+  readonly corsPolicy?: CorsPolicy
+}
+export interface CorsPolicy {
+  readonly allowOrigins: readonly StringMatch[]
+  readonly allowMethods: readonly string[]
+  readonly allowHeaders: readonly string[]
+  readonly exposeHeaders: readonly string[]
+  readonly maxAgeMs?: number
+  readonly allowCredentials: boolean
+  readonly unmatchedPreflights: 'FORWARD' | 'IGNORE'
 }
 export interface HttpMatch {
   readonly name: string

@@ -1,7 +1,9 @@
 /** One rule of a VirtualService's `http` list. */
 import type { HttpRedirect, HttpRetry, HttpRewrite, HttpRoute } from '../kinds.ts'
 import { list } from './collections.ts'
+import { corsPolicy } from './cors.ts'
 import { dnsLabel, regex } from './formats.ts'
+import { mirrorPercentage, mirrors } from './mirror.ts'
 import { later, named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { checkWeights, destination, httpDestination } from './route-destination.ts'
@@ -17,7 +19,7 @@ import {
 } from './scalars.ts'
 import { headerOperations, isAuthorityName } from './shared.ts'
 import { httpMatch } from './string-match.ts'
-import { corsPolicy, fault, mirrorPercentage, mirrors } from './virtual-service-later.ts'
+import { fault } from './virtual-service-later.ts'
 
 const REDIRECTS = [301, 302, 303, 307, 308]
 
@@ -202,7 +204,7 @@ export const httpRoute: Type = object<WrittenRoute>(
       notYet: true,
       deprecated: 'Use mirrorPercentage.value.',
     },
-    corsPolicy: later(corsPolicy),
+    corsPolicy,
   },
   { rules: [checkAction, checkAuthority, checkPrefixRewrite, checkTargets] },
 )
@@ -223,6 +225,10 @@ function checkAction(_: WrittenRoute, place: Place): void {
   }
   rivals('redirect', ['fault', 'rewrite', 'directResponse'])
   rivals('directResponse', ['fault', 'rewrite'])
+  for (const action of ['redirect', 'directResponse'])
+    for (const name of ['corsPolicy', 'mirror', 'mirrors', 'timeout', 'retries'])
+      if (place.has(action) && place.has(name))
+        place.warn([name], `has no effect on a ${action}, in Istio neither`, 'Remove it.')
 }
 
 function checkAuthority(route: WrittenRoute, place: Place): void {

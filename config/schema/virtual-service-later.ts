@@ -1,21 +1,8 @@
 /** Parts of an HTTP route that are checked as Istio does, although they have no effect here yet. */
 
-import { list } from './collections.ts'
-import { headerName } from './formats.ts'
-import { need, object } from './object.ts'
+import { object } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
-import { destination } from './route-destination.ts'
-import {
-  boolean,
-  duration,
-  enumeration,
-  integer,
-  number,
-  string,
-  type Type,
-  text,
-} from './scalars.ts'
-import { stringMatch } from './string-match.ts'
+import { duration, integer, number, string, type Type, text } from './scalars.ts'
 
 const GRPC_CODES = [
   'OK',
@@ -40,8 +27,6 @@ const GRPC_CODES = [
 export interface Percent {
   readonly value?: number
 }
-
-const percent: Type = object<Percent>({ value: number(0, 100) })
 
 const faultPercent: Type = object<Percent>(
   { value: number(0, 100) },
@@ -129,48 +114,3 @@ export const fault: Type = object<Fault>(
     ],
   },
 )
-
-export const mirrorPercentage = percent
-
-export const mirrors: Type<unknown[]> = list(
-  object({ destination: need(destination, 'the destination is missing'), percentage: percent }),
-)
-
-const METHODS = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'PATCH',
-  'DELETE',
-  'CONNECT',
-  'OPTIONS',
-  'TRACE',
-  '*',
-]
-const corsHeaders = list(string((name) => (name === '*' ? undefined : headerName(name))))
-
-const allowedOrigin: Type = {
-  read(raw, reading) {
-    if (raw.kind === 'map' && raw.entries.length === 0) {
-      reading.error(raw.at, 'needs exact, prefix or regex')
-      return undefined
-    }
-    return stringMatch().read(raw, reading)
-  },
-}
-
-export const corsPolicy: Type = object({
-  allowOrigins: list(allowedOrigin),
-  allowOrigin: { type: list(text), deprecated: 'Use allowOrigins.' },
-  allowMethods: list(
-    string((method) =>
-      METHODS.includes(method) ? undefined : `"${method}" is not an HTTP method`,
-    ),
-  ),
-  allowHeaders: corsHeaders,
-  exposeHeaders: corsHeaders,
-  maxAge: duration({ seconds: true }),
-  allowCredentials: boolean,
-  unmatchedPreflights: enumeration(['UNSPECIFIED', 'FORWARD', 'IGNORE']),
-})

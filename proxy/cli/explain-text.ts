@@ -112,6 +112,7 @@ function outcomeText(call: CallExplanation): string[] {
         ...(outcome.rewritten
           ? fact('sent as', `${outcome.target}, Host ${outcome.authority}`)
           : []),
+        ...outcome.filters.flatMap(({ name, text, origin }) => fact(name, text, origin)),
         ...editsText('request', outcome.requestEdits),
         ...editsText('reply', outcome.responseEdits),
         ...fact('timeout', outcome.timeoutMs === undefined ? 'none' : duration(outcome.timeoutMs)),

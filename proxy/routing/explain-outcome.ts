@@ -14,6 +14,7 @@ import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
 import { RequestHead } from '../http/head.ts'
 import { Headers } from '../http/headers.ts'
+import { explainFilters, type FilterOutcome } from './explain-filters.ts'
 import { schemeOf } from './predicates.ts'
 
 export interface EndpointOutcome {
@@ -43,6 +44,8 @@ export interface DestinationOutcome {
 export type Outcome =
   | {
       readonly kind: 'forward'
+      /** Before anything is sent, in this order. */
+      readonly filters: readonly FilterOutcome[]
       readonly destinations: readonly DestinationOutcome[]
       /** As sent on: after rewriting. */
       readonly target: string
@@ -90,6 +93,7 @@ export function explainOutcome(
   if (action.rewrite !== undefined) new Rewrite(action.rewrite, matched).apply(sent)
   return {
     kind: 'forward',
+    filters: explainFilters(action, head),
     destinations: explainDestinations(action.destinations, snapshot),
     target: sent.target,
     authority: sent.authority,

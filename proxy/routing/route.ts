@@ -7,11 +7,14 @@ import type {
   RetrySpec,
   RouteSpec,
 } from '../../config/snapshot.ts'
-import type { FilterChain } from '../filters/chain.ts'
+import { FilterChain } from '../filters/chain.ts'
+import { CorsFilter } from '../filters/cors.ts'
+import type { Filter } from '../filters/filter.ts'
 import { authorityOf, HeaderEdits } from '../filters/header-edits.ts'
 import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
 import { RequestTest } from './predicates.ts'
+import { TextTest } from './text-test.ts'
 import { TrafficSplit } from './traffic-split.ts'
 
 export type RouteAction<Target> = ForwardAction<Target> | RedirectAction | DirectAction
@@ -83,9 +86,14 @@ export class Route<Target> {
   }
 }
 
-/** In Istio's order. */
-function linkFilters(_spec: RouteSpec): FilterChain | undefined {
-  return undefined
+/** In Istio's order: faults come before cross-origin answers, and redirects have neither. */
+function linkFilters({ action }: RouteSpec): FilterChain | undefined {
+  if (action.kind !== 'forward') return undefined
+  return FilterChain.of([linkCors(action)])
+}
+
+function linkCors({ cors }: ForwardSpec): Filter | undefined {
+  return cors && new CorsFilter(cors, cors.allowOrigins.map(TextTest.of))
 }
 
 function linkAction<Target>(spec: RouteSpec, context: LinkContext<Target>): RouteAction<Target> {

@@ -58,6 +58,7 @@ spec:
       rewrite: {uri: /v2/, authority: ratings.internal}
       timeout: 2s
       retries: {attempts: 3, perTryTimeout: 500ms, retryOn: "connect-failure,503"}
+      corsPolicy: {allowOrigins: [{exact: "http://shop.test"}], unmatchedPreflights: IGNORE}
       headers: {request: {set: {x-canary: "yes"}}, response: {remove: [server]}}
       route:
         - {destination: {host: reviews, subset: v1}, weight: 90}
@@ -163,6 +164,23 @@ t.test('the winner tells shares, endpoints, policy, rewriting, edits and limits'
       { share: 0.1, refusal: '503 UH: it has no endpoints with version=v3', endpoints: [] },
     ],
   })
+})
+
+t.test('what the filters of the rule do is told', async (t) => {
+  const cors = (method: string, ...fields: string[]) => {
+    const { outcome } = explained(method, 'http://reviews:9080/ratings/1', fields)
+    return outcome.kind === 'forward' ? outcome.filters : []
+  }
+  const asks = 'access-control-request-method: PUT'
+  t.match(cors('GET'), [
+    { name: 'cors', text: 'no Origin: nothing is added', origin: { line: lineOf('corsPolicy') } },
+  ])
+  t.match(cors('GET', 'origin: http://shop.test'), [{ text: 'the reply allows http://shop.test' }])
+  t.match(cors('OPTIONS', 'origin: http://shop.test', asks), [{ text: /^preflight, answered 200/ }])
+  t.match(cors('OPTIONS', 'origin: http://x.test', asks), [
+    { text: /without allowing http:..x.test/ },
+  ])
+  t.match(cors('OPTIONS', 'origin: http://x.test'), [{ text: /is not allowed: the reply stays/ }])
 })
 
 t.test('redirects, direct replies, missing destinations and missing rules are told', async (t) => {

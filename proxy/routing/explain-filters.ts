@@ -1,0 +1,37 @@
+/** What the filters of a rule do with a request, in the order in which they run. */
+import type { CorsSpec, ForwardSpec, Origin } from '../../config/snapshot.ts'
+import type { RequestHead } from '../http/head.ts'
+import { TextTest } from './text-test.ts'
+
+export interface FilterOutcome {
+  /** One word: `cors`. */
+  readonly name: string
+  /** One sentence without its end mark. */
+  readonly text: string
+  readonly origin: Origin
+}
+
+export function explainFilters({ cors }: ForwardSpec, head: RequestHead): FilterOutcome[] {
+  const found: FilterOutcome[] = []
+  if (cors !== undefined)
+    found.push({ name: 'cors', text: corsText(cors, head), origin: cors.origin })
+  return found
+}
+
+function corsText(cors: CorsSpec, { headers, method }: RequestHead): string {
+  const origin = headers.get('origin')
+  if (origin === undefined || origin === '') return 'no Origin: nothing is added'
+  const allowed = cors.allowOrigins
+    .map(TextTest.of)
+    .some((one) => one.test('*') || one.test(origin))
+  const preflight =
+    method === 'OPTIONS' && (headers.get('access-control-request-method') ?? '') !== ''
+  if (allowed)
+    return preflight
+      ? `preflight, answered 200 by the proxy itself: ${origin} is allowed`
+      : `the reply allows ${origin}`
+  if (!preflight) return `${origin} is not allowed: the reply stays as it is`
+  return cors.unmatchedPreflights === 'FORWARD'
+    ? `preflight, sent on: ${origin} is not allowed`
+    : `preflight, answered 200 by the proxy itself without allowing ${origin}`
+}
