@@ -4,59 +4,74 @@
  */
 import { isIP } from 'node:net'
 import type { ClusterSpec } from '../../config/snapshot.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
+import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import type { Endpoint } from './endpoint.ts'
-import { leastRequest } from './least-request.ts'
-import type { MakePicker, Picker, PickRequest } from './picker.ts'
-import { randomChoice } from './random-choice.ts'
-import { roundRobin } from './round-robin.ts'
+import type { PickRequest, View } from './picker.ts'
+import { ReplyTime } from './reply-time.ts'
+import { makeView } from './views.ts'
+import { Warmth } from './warmth.ts'
 
-const pickers: Record<ClusterSpec['loadBalancer']['kind'], MakePicker> = {
-  ROUND_ROBIN: roundRobin,
-  LEAST_REQUEST: leastRequest,
-  RANDOM: randomChoice,
-  // Never asked: such a cluster goes to original destinations.
-  PASSTHROUGH: randomChoice,
+export interface CandidateServices {
+  readonly clock: Clock
+  readonly random: Random
+  readonly wheel: TimerWheel
 }
 
-/** Picks that avoid tried endpoints by chance, before all are looked at. */
-const rePicks = 5
-const none: readonly Endpoint[] = []
-
-export class Candidates {
+export class Candidates implements DeadlineOwner {
   private readonly spec: ClusterSpec
-  private readonly random: Random
+  private readonly services: CandidateServices
   /** All of the cluster, usable or not. */
-  private members: readonly Endpoint[] = none
-  /** Those that may be picked, and the view of them; undefined until asked for. */
-  private usable: readonly Endpoint[] | undefined = undefined
-  private picker: Picker | undefined = undefined
+  private members: readonly Endpoint[] = []
+  /** False: to be made when asked for. */
+  private made = false
+  private view: View | undefined = undefined
+  private readonly warmth: Warmth | undefined
+  private readonly allWarm = new Timer(this)
 
-  constructor(spec: ClusterSpec, random: Random) {
+  constructor(spec: ClusterSpec, services: CandidateServices) {
+    const { warmup } = spec.loadBalancer
     this.spec = spec
-    this.random = random
+    this.services = services
+    this.warmth = warmup && new Warmth(warmup, services.clock)
   }
 
   /** The set changed. */
   replace(members: Iterable<Endpoint>): void {
     this.members = [...members]
+    if (this.spec.loadBalancer.kind === 'PEAK_EWMA')
+      for (const member of this.members) member.replyTime ??= new ReplyTime(this.services.clock)
     this.refresh()
   }
 
   /** One of them became usable, or stopped being so. */
   refresh(): void {
-    this.usable = undefined
-    this.picker = undefined
+    this.made = false
+    this.view = undefined
+    if (this.warmth === undefined) return
+    const { wheel } = this.services
+    this.warmth.inService(this.members.filter(isUsable))
+    const { leftMs } = this.warmth
+    if (leftMs > 0) wheel.arm(this.allWarm, leftMs)
+    else wheel.cancel(this.allWarm)
+  }
+
+  /** All are warm: the plain policy is cheaper. */
+  onDeadline(): void {
+    this.made = false
+    this.view = undefined
   }
 
   /** Undefined: there is none that may be used. */
   pick(request: PickRequest): Endpoint | undefined {
-    const usable = this.usable ?? this.findUsable()
-    if (usable.length === 0) return undefined
-    this.picker ??= pickers[this.spec.loadBalancer.kind](usable, this.random)
-    const endpoint = this.picker.next()
-    if (request.tried.length === 0 || !request.tried.includes(endpoint)) return endpoint
-    return this.pickUntried(usable, this.picker, request.tried)
+    const view = this.made ? this.view : this.make()
+    return view?.pick(request)
+  }
+
+  /** The cluster is no longer used. */
+  close(): void {
+    this.services.wheel.cancel(this.allWarm)
   }
 
   /** Why the members cannot be used, for people. */
@@ -64,43 +79,46 @@ export class Candidates {
     const { members } = this
     const notReady = members.filter((endpoint) => !endpoint.spec.healthy).length
     const ejected = members.filter((endpoint) => endpoint.spec.healthy && endpoint.ejected)
-    const unresolved = members.filter(
-      (endpoint) => endpoint.spec.healthy && !endpoint.ejected && !isResolved(endpoint),
-    )
+    const unresolved = members.filter((endpoint) => endpoint.spec.healthy && !isResolved(endpoint))
     const reasons: string[] = []
     if (notReady > 0) reasons.push(`${notReady} of ${members.length} not ready`)
     if (ejected.length > 0)
       reasons.push(`ejected after failures: ${ejected.map(({ text }) => text).join(', ')}`)
     if (unresolved.length > 0)
       reasons.push(`no address known yet for ${unresolved.map((e) => e.spec.address).join(', ')}`)
+    if (reasons.length === 0) reasons.push(this.whyFar())
     return reasons.join('; ')
   }
 
-  private findUsable(): readonly Endpoint[] {
-    const usable = this.members.filter(
-      (endpoint) => endpoint.spec.healthy && !endpoint.ejected && isResolved(endpoint),
-    )
-    // Only the first answer of a logical DNS name is used for new connections.
-    if (this.spec.discovery === 'logical-dns') usable.length = Math.min(usable.length, 1)
-    this.usable = usable
-    return usable
+  private whyFar(): string {
+    const { distribute, own } = this.spec.loadBalancer.locality ?? {}
+    if (distribute === undefined) return 'it has none'
+    const places = distribute.map(([place]) => place).join(', ')
+    return `from ${own} only ${places} may be used, and none is there`
   }
 
-  private pickUntried(
-    usable: readonly Endpoint[],
-    picker: Picker,
-    tried: readonly Endpoint[],
-  ): Endpoint {
-    let endpoint = picker.next()
-    for (let i = 1; i < rePicks && tried.includes(endpoint); i++) endpoint = picker.next()
-    if (!tried.includes(endpoint)) return endpoint
-    const start = this.random.below(usable.length)
-    for (let i = 0; i < usable.length; i++) {
-      const other = usable[(start + i) % usable.length]!
-      if (!tried.includes(other)) return other
-    }
-    return endpoint
+  private make(): View | undefined {
+    const { loadBalancer, discovery } = this.spec
+    const { warmth, services } = this
+    let members = this.members.filter(isResolved)
+    // Only the first answer of a logical DNS name is used for new connections.
+    if (discovery === 'logical-dns') members = members.filter(isUsable).slice(0, 1)
+    // Where panic would use them, those that say they are not ready are not part of it.
+    if ((loadBalancer.panicPercent ?? 0) > 0)
+      members = members.filter((endpoint) => endpoint.spec.healthy)
+    this.made = true
+    this.view = makeView(members, {
+      policy: loadBalancer,
+      random: services.random,
+      warmth: warmth !== undefined && warmth.leftMs > 0 ? warmth : undefined,
+      isUsable,
+    })
+    return this.view
   }
+}
+
+function isUsable(endpoint: Endpoint): boolean {
+  return endpoint.spec.healthy && !endpoint.ejected && isResolved(endpoint)
 }
 
 function isResolved(endpoint: Endpoint): boolean {

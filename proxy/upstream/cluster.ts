@@ -51,7 +51,7 @@ export class Cluster implements EndpointOwner {
   constructor(spec: ClusterSpec, endpoints: readonly EndpointSpec[], context: ClusterContext) {
     this.spec = spec
     this.context = context
-    this.candidates = new Candidates(spec, context.random)
+    this.candidates = new Candidates(spec, context)
     this.originals =
       spec.discovery === 'original-destination' || spec.loadBalancer.kind === 'PASSTHROUGH'
         ? new OriginalDestinations(spec, this)

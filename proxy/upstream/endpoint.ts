@@ -9,6 +9,7 @@ import type { DialTarget } from '../net/dialing.ts'
 import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
 import { Pool } from './pool.ts'
 import type { EndpointCounts, PoolContext } from './pool-context.ts'
+import type { ReplyTime } from './reply-time.ts'
 import { TcpLease, type TcpWaiter } from './tcp-lease.ts'
 
 /** A successful pick; each endpoint has one, made once. */
@@ -40,6 +41,10 @@ export class Endpoint {
   retired = false
   /** Out of service after failures. Whoever changes it calls the cluster's `refresh`. */
   ejected = false
+  /** Level of nearness, 0 first; -1: in no level that may be used. */
+  priority = -1
+  /** Kept where balancing goes by it. */
+  replyTime: ReplyTime | undefined = undefined
   private readonly owner: EndpointOwner
   private readonly leases = new Set<TcpLease>()
   private ownPool: Pool | undefined = undefined

@@ -1,4 +1,5 @@
-/** Choosing an endpoint: the words. A picker is a frozen view of one set of endpoints, replaced when the set changes. */
+/** Choosing an endpoint: the words. Pickers and views are frozen: replaced when the set changes. */
+import type { HashKeySpec } from '../../config/snapshot.ts'
 import type { ProxyError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Address } from '../net/address.ts'
@@ -6,19 +7,27 @@ import type { Endpoint, PickedEndpoint } from './endpoint.ts'
 
 export type Pick = PickedEndpoint | { readonly kind: 'refuse'; readonly error: ProxyError }
 
-/** What a pick may depend on; an exchange implements it itself. */
+/** What a pick may depend on; an exchange's delivery implements it itself. */
 export interface PickRequest {
   readonly originalDestination: Address | undefined
   /** Endpoints that failed this request already: avoided while there is another. Oldest first. */
   readonly tried: readonly Endpoint[]
+  /** The text that consistent hashing goes by, the same for each try; undefined: it has none. */
+  hashText?(key: HashKeySpec): string | undefined
 }
 
+/** A policy over one set of equally near endpoints. */
 export interface Picker {
   /** Never called for an empty set. */
   next(): Endpoint
 }
 
 export type MakePicker = (endpoints: readonly Endpoint[], random: Random) => Picker
+
+/** A cluster's endpoints that may be picked now, at least one, and how they share the requests. */
+export interface View {
+  pick(request: PickRequest): Endpoint
+}
 
 export function allWeighTheSame(endpoints: readonly Endpoint[]): boolean {
   const first = endpoints[0]?.weight
