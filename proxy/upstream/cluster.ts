@@ -6,6 +6,7 @@ import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import type { SharedLimitCells } from '../base/shared-limits.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { ClientCodec, ClientCodecOwner } from '../http/codec.ts'
 import type { Connection } from '../net/connection.ts'
@@ -16,10 +17,11 @@ import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
 import { Candidates } from './candidates.ts'
 import { ConnectionRoom } from './connection-room.ts'
 import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
-import { Limits, type SharedLimitCells } from './limits.ts'
+import { Limits } from './limits.ts'
 import { OriginalDestinations } from './original-destination.ts'
 import type { Pick, PickRequest } from './picker.ts'
 import type { PoolContext } from './pool-context.ts'
+import { type RetryBudget, retryBudget } from './retry-budget.ts'
 
 /** What every cluster of a thread is given. */
 export interface ClusterContext {
@@ -33,6 +35,10 @@ export interface ClusterContext {
   sourceFor?(cluster: ClusterSpec, address: string): string | undefined
   /** Cells for limits that are exact over all threads; undefined: this thread counts alone. */
   sharedLimits?(cluster: ClusterSpec): SharedLimitCells | undefined
+  /** Asks another thread to close an idle connection of the cluster. */
+  askForRoom?(cluster: string): void
+  /** How many threads share what is allowed to all of them; default 1. */
+  readonly threads?: number
 }
 
 export class Cluster implements EndpointOwner {
@@ -114,6 +120,10 @@ export class Cluster implements EndpointOwner {
     return this.poolContext.limits
   }
 
+  get retryBudget(): RetryBudget {
+    return this.poolContext.retryBudget
+  }
+
   /** Handles for what happens on its connections; retries are counted there by the exchange. */
   get instruments(): UpstreamInstruments {
     return this.poolContext.instruments
@@ -140,6 +150,16 @@ export class Cluster implements EndpointOwner {
   drain(): void {
     this.originals?.drain()
     this.update([])
+  }
+
+  /** Another thread waits for a connection of its own, and the limit is reached. */
+  makeRoom(): void {
+    this.sharedContext?.room.yieldOne()
+  }
+
+  /** Its successor counts against the same limits: what lies idle is closed at once. */
+  stopKeeping(): void {
+    for (const endpoint of this.endpoints) endpoint.stopKeeping()
   }
 
   /** Ends everything now. */
@@ -194,7 +214,14 @@ export class Cluster implements EndpointOwner {
       wheel: context.wheel,
       clock: context.clock,
       limits,
-      room: new ConnectionRoom(limits.connections, context.wheel),
+      retryBudget: retryBudget(spec.retryBudget, limits, context.clock, context.threads ?? 1),
+      room: new ConnectionRoom(
+        limits.connections,
+        limits.wanting,
+        context.wheel,
+        context.clock,
+        () => context.askForRoom?.(spec.name),
+      ),
       instruments: context.recorder.upstreamInstruments(spec.name),
     }
   }

@@ -77,6 +77,11 @@ export class Clusters {
     return sum
   }
 
+  /** Another thread waits for room in the cluster of that name. */
+  makeRoom(name: string): void {
+    this.live.get(name)?.makeRoom()
+  }
+
   close(): void {
     for (const cluster of [...this.live.values(), ...this.leaving]) cluster.close()
   }
@@ -91,6 +96,7 @@ export class Clusters {
   private drop(cluster: Cluster): void {
     this.live.delete(cluster.name)
     this.leaving.add(cluster)
+    cluster.stopKeeping()
     const { wheel } = this.context
     wheel.arm(new Timer(new Leaving(cluster, this.leaving, wheel)), lingerMs)
   }

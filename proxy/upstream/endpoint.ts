@@ -113,6 +113,11 @@ export class Endpoint {
     this.quietNow()
   }
 
+  /** From here on no connection is kept idle. */
+  stopKeeping(): void {
+    this.ownPool?.drain()
+  }
+
   revive(): void {
     this.retired = false
     this.ownPool?.undrain()

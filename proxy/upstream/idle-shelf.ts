@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import { IdleLimit } from './idle-limit.ts'
+import type { PoolContext } from './pool-context.ts'
 import type { PooledCodec } from './pooled-codec.ts'
 
 export class IdleShelf implements DeadlineOwner {
@@ -17,8 +18,11 @@ export class IdleShelf implements DeadlineOwner {
   private readonly sweep = new Timer(this)
 
   /** `tooOld` closes a connection that is no longer on the shelf. */
-  constructor(capMs: number, clock: Clock, wheel: TimerWheel, tooOld: (one: PooledCodec) => void) {
-    this.limit = new IdleLimit(capMs)
+  constructor(
+    { settings, clock, wheel }: Pick<PoolContext, 'settings' | 'clock' | 'wheel'>,
+    tooOld: (one: PooledCodec) => void,
+  ) {
+    this.limit = new IdleLimit(settings.httpIdleTimeoutMs)
     this.clock = clock
     this.wheel = wheel
     this.tooOld = tooOld

@@ -3,18 +3,7 @@
  * threads when given cells of shared memory.
  */
 import type { ConnectionPoolSpec } from '../../config/snapshot.ts'
-
-/** What Istio writes for no limit; anything that an Int32 cannot count is no limit either. */
-const unlimited = 2 ** 31 - 1
-
-/** Where the counts of one cluster live when all threads share them. */
-export interface SharedLimitCells {
-  readonly cells: Int32Array<SharedArrayBuffer>
-  /** First of four cells with the totals over all threads. */
-  readonly totals: number
-  /** First of four cells with this thread's part, so that a dead thread's can be given back. */
-  readonly own: number
-}
+import { LimitPlace, type SharedLimitCells, unlimited } from '../base/shared-limits.ts'
 
 export class Limit {
   /** As written in a DestinationRule. */
@@ -104,40 +93,47 @@ export class Limits {
   readonly pending: Limit
   readonly requests: Limit
   readonly retries: Limit
+  readonly wanting: Wanting
 
   constructor(spec: ConnectionPoolSpec, shared?: SharedLimitCells) {
-    this.connections = new Limit('maxConnections', spec.maxConnections, shared, 0)
-    this.pending = new Limit('http1MaxPendingRequests', spec.maxPendingRequests, shared, 1)
-    this.requests = new Limit('http2MaxRequests', spec.maxRequests, shared, 2)
-    this.retries = new Limit('maxRetries', spec.maxRetries, shared, 3)
+    this.connections = new Limit(
+      'maxConnections',
+      spec.maxConnections,
+      shared,
+      LimitPlace.Connections,
+    )
+    this.pending = new Limit(
+      'http1MaxPendingRequests',
+      spec.maxPendingRequests,
+      shared,
+      LimitPlace.Pending,
+    )
+    this.requests = new Limit('http2MaxRequests', spec.maxRequests, shared, LimitPlace.Requests)
+    this.retries = new Limit('maxRetries', spec.maxRetries, shared, LimitPlace.Retries)
+    this.wanting = new Wanting(this.connections.isShared ? shared : undefined)
   }
 }
 
-const cellsPerCluster = 4
+/** Whether somebody waits for a connection to end: here, and in other threads. */
+export class Wanting {
+  private readonly shared: SharedLimitCells | undefined
+  private here = false
 
-/** Shared memory for the limits of `clusters` clusters and `threads` threads (numbered from 0). */
-export function sharedLimitMemory(clusters: number, threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(clusters * cellsPerCluster * (threads + 1) * 4)
-}
+  constructor(shared: SharedLimitCells | undefined) {
+    this.shared = shared
+  }
 
-export function sharedLimitCells(
-  memory: SharedArrayBuffer,
-  threads: number,
-  cluster: number,
-  thread: number,
-): SharedLimitCells {
-  const totals = cluster * cellsPerCluster * (threads + 1)
-  return { cells: new Int32Array(memory), totals, own: totals + cellsPerCluster * (thread + 1) }
-}
+  set(here: boolean): void {
+    const { shared } = this
+    if (shared === undefined || here === this.here) return
+    this.here = here
+    Atomics.add(shared.cells, shared.totals + LimitPlace.Wanting, here ? 1 : -1)
+    Atomics.store(shared.cells, shared.own + LimitPlace.Wanting, here ? 1 : 0)
+  }
 
-/** Gives back what a dead thread held in all clusters. */
-export function forgetThread(memory: SharedArrayBuffer, threads: number, thread: number): void {
-  const cells = new Int32Array(memory)
-  const stride = cellsPerCluster * (threads + 1)
-  for (let totals = 0; totals < cells.length; totals += stride) {
-    for (let place = 0; place < cellsPerCluster; place++) {
-      const own = totals + cellsPerCluster * (thread + 1) + place
-      Atomics.sub(cells, totals + place, Atomics.exchange(cells, own, 0))
-    }
+  get elsewhere(): boolean {
+    const { shared } = this
+    if (shared === undefined) return false
+    return Atomics.load(shared.cells, shared.totals + LimitPlace.Wanting) > (this.here ? 1 : 0)
   }
 }

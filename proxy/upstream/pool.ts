@@ -51,10 +51,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     this.target = target
     this.account = new PoolAccount(context, counts)
     this.onQuiet = onQuiet
-    const { settings, clock, wheel } = context
-    this.idle = new IdleShelf(settings.httpIdleTimeoutMs, clock, wheel, (one) =>
-      this.retire(one, 'idle'),
-    )
+    this.idle = new IdleShelf(context, (one) => this.retire(one, 'idle'))
     context.room.join(this)
   }
 
@@ -293,8 +290,11 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
 
   /** It can take a request: it lies idle, or makes room where that is wanted more. */
   private keep(one: PooledCodec): void {
-    if (this.waiting.length === 0 && (this.draining || this.context.room.wanted)) {
+    const { room } = this.context
+    const unused = this.waiting.length === 0 && (this.draining || room.wanted)
+    if (unused || room.owes(one.dialedAt)) {
       this.retire(one, this.draining ? 'drain' : 'room')
+      this.settle()
       return
     }
     one.freedInTurn = this.turn

@@ -1,10 +1,11 @@
 import t from 'tap'
 import {
   forgetThread,
-  Limits,
   sharedLimitCells,
   sharedLimitMemory,
-} from '../../proxy/upstream/limits.ts'
+} from '../../proxy/base/shared-limits.ts'
+import type { Cluster } from '../../proxy/upstream/cluster.ts'
+import { Limits } from '../../proxy/upstream/limits.ts'
 import { endpointSpec, poolSettings, Request, rest, World } from './fakes.ts'
 
 const two = [endpointSpec('10.0.0.7'), endpointSpec('10.0.0.8')]
@@ -156,5 +157,76 @@ t.test('an unset limit is never reached and never shared', async (t) => {
   t.equal(refused, 0)
   t.equal(limits.connections.used, 10_000)
   t.equal(limits.connections.finite, false)
-  t.same([...new Int32Array(memory)], [0, 0, 0, 0, 0, 0, 0, 0])
+  t.ok(new Int32Array(memory).every((cell) => cell === 0))
+})
+
+/** Two threads with a cluster each, one limit, and the main thread's part: asks go to the other one. */
+function twoThreads(maxConnections: number) {
+  const memory = sharedLimitMemory(1, 2)
+  const clusters: Cluster[] = []
+  const asked = [0, 0]
+  const worlds = [0, 1].map(
+    (thread) =>
+      new World({
+        sharedLimits: () => sharedLimitCells(memory, 2, 0, thread),
+        askForRoom: () => {
+          asked[thread]!++
+          clusters[1 - thread]!.makeRoom()
+        },
+      }),
+  )
+  for (const world of worlds) clusters.push(twoEndpoints(world, maxConnections).cluster)
+  const endpoints = clusters.map((cluster) => [...cluster.endpoints][0]!)
+  return { worlds, clusters, endpoints, asked }
+}
+
+t.test('a connection that lies idle in another thread makes room', async (t) => {
+  const { worlds, clusters, endpoints, asked } = twoThreads(1)
+  const first = new Request(endpoints[0]!)
+  worlds[0]!.dialer.connectNext()
+  first.codec!.finish()
+  const second = new Request(endpoints[1]!)
+  t.ok(first.codec!.destroyed, 'closed when it was asked for')
+  const again = new Request(endpoints[0]!)
+  t.equal(worlds[0]!.dialer.open.length, 0, 'it does not take back what it gave')
+  worlds[1]!.pass(20)
+  worlds[1]!.dialer.connectNext()
+  t.ok(second.codec)
+  t.equal(clusters[0]!.limits.connections.used, 1)
+  t.same(asked, [0, 1], 'who waits because it yields asks nobody')
+  again.ticket!.cancel()
+})
+
+t.test('a thread with requests of its own gives its connection up after its turn', async (t) => {
+  const { worlds, endpoints } = twoThreads(1)
+  const requests = [1, 2, 3, 4].map(() => new Request(endpoints[0]!))
+  worlds[0]!.dialer.connectNext()
+  const other = new Request(endpoints[1]!)
+  requests[0]!.codec!.finish()
+  await rest()
+  t.ok(requests[1]!.codec, 'its turn is not over')
+  worlds[0]!.pass(60)
+  requests[1]!.codec!.finish()
+  t.ok(requests[1]!.codec!.destroyed)
+  t.ok(requests[2]!.waits)
+  worlds[0]!.pass(30)
+  t.equal(worlds[0]!.dialer.open.length, 0)
+  worlds[1]!.pass(20)
+  worlds[1]!.dialer.connectNext()
+  t.ok(other.codec)
+  worlds[1]!.pass(60)
+  other.codec!.finish()
+  t.ok(other.codec!.destroyed, 'now the first one waits')
+  worlds[0]!.pass(60)
+  t.equal(worlds[0]!.dialer.open.length, 1)
+})
+
+t.test('who stops waiting no longer costs the other thread its connection', async (t) => {
+  const { worlds, endpoints } = twoThreads(1)
+  const busy = new Request(endpoints[0]!)
+  worlds[0]!.dialer.connectNext()
+  new Request(endpoints[1]!).ticket!.cancel()
+  worlds[0]!.pass(100)
+  busy.codec!.finish()
+  t.notOk(busy.codec!.destroyed)
 })
