@@ -4,6 +4,7 @@ import { canonicalAddress, type Labels } from './compile-names.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { compareText } from './diagnostics.ts'
 import type { EndpointSliceSpec, ServicePort, WorkloadEntrySpec } from './kinds.ts'
+import { sameItems } from './load.ts'
 import type { EndpointSpec, WorkloadSpec } from './snapshot.ts'
 
 type Pod = Of<'Pod'>
@@ -15,13 +16,23 @@ export function endpointSetKey(port: number, hostname: string): string {
   return `${port}|${hostname}`
 }
 
+/** The endpoints of a port, and what they were made from besides slices, Pods and WorkloadEntries. */
+interface Known {
+  readonly sources: MeshService['sources']
+  readonly portName: string
+  readonly found: readonly EndpointSpec[]
+}
+
 export class EndpointIndex {
   private readonly pods: readonly Pod[]
+  private readonly entries: readonly Entry[]
+  private readonly workload: WorkloadSpec
   private readonly podsByLabel: LabelIndex<Pod>
   private readonly entriesByLabel: LabelIndex<Entry>
   private readonly slices = new Map<string, Of<'EndpointSlice'>[]>()
-  private readonly labels = new LabelPool()
-  private readonly known = new Map<string, readonly EndpointSpec[]>()
+  private readonly labels: LabelPool
+  private readonly known = new Map<string, Known>()
+  private readonly asked = new Set<string>()
   private podsByName: ReadonlyMap<string, Pod> | undefined
   private podsByAddress: ReadonlyMap<string, Pod> | undefined
   /** Node of this proxy's workload, for internalTrafficPolicy: Local. */
@@ -32,17 +43,66 @@ export class EndpointIndex {
     slices: readonly Of<'EndpointSlice'>[],
     entries: readonly Entry[],
     workload: WorkloadSpec,
+    before?: EndpointIndex,
   ) {
     const namespaceOf = ({ namespace }: { readonly namespace: string }) => namespace
     this.pods = pods
-    this.podsByLabel = new LabelIndex(pods, namespaceOf, ({ labels }) => labels)
-    this.entriesByLabel = new LabelIndex(entries, namespaceOf, ({ spec }) => spec.labels)
+    this.entries = entries
+    this.workload = workload
     for (const slice of slices) {
       const service = slice.labels['kubernetes.io/service-name']
       if (service === undefined || slice.spec.addressType === 'FQDN') continue
       put(this.slices, `${slice.namespace}/${service}`, slice)
     }
+    if (
+      before !== undefined &&
+      sameItems(pods, before.pods) &&
+      sameItems(entries, before.entries)
+    ) {
+      this.podsByLabel = before.podsByLabel
+      this.entriesByLabel = before.entriesByLabel
+      this.podsByName = before.podsByName
+      this.podsByAddress = before.podsByAddress
+      this.labels = before.labels
+      this.node = before.node
+      this.keepFrom(before)
+      return
+    }
+    this.podsByLabel = new LabelIndex(pods, namespaceOf, ({ labels }) => labels)
+    this.entriesByLabel = new LabelIndex(entries, namespaceOf, ({ spec }) => spec.labels)
+    this.labels = new LabelPool()
     this.node = this.podOf(workload)?.spec.nodeName
+  }
+
+  /** The same Pods and WorkloadEntries with other slices. */
+  withSlices(slices: readonly Of<'EndpointSlice'>[]): EndpointIndex {
+    return new EndpointIndex(this.pods, slices, this.entries, this.workload, this)
+  }
+
+  /** What was found before holds for services whose slices are the same. */
+  private keepFrom(before: EndpointIndex): void {
+    const changed = this.changedSince(before)
+    for (const [key, known] of before.known)
+      if (!changed.has(nameOf(known.sources[0]))) this.known.set(key, known)
+  }
+
+  /** `namespace/name` of Services whose slices are others than before. */
+  changedSince(before: EndpointIndex): Set<string> {
+    const changed = new Set<string>()
+    for (const [key, slices] of this.slices)
+      if (!sameItems(slices, before.slices.get(key) ?? [])) changed.add(key)
+    for (const key of before.slices.keys()) if (!this.slices.has(key)) changed.add(key)
+    return changed
+  }
+
+  /** After everything was asked: what nobody asked for belonged to services that are gone. */
+  prune(): void {
+    for (const key of this.known.keys()) if (!this.asked.has(key)) this.known.delete(key)
+    this.asked.clear()
+  }
+
+  slicesOf(service: string): readonly Of<'EndpointSlice'>[] {
+    return this.slices.get(service) ?? []
   }
 
   /** The Pod of a workload, by address or by name. */
@@ -75,11 +135,13 @@ export class EndpointIndex {
   /** In the order of addresses. The same array for the same port, whoever asks. */
   of(service: MeshService, port: MeshPort): readonly EndpointSpec[] {
     const key = `${service.namespace} ${port.number} ${service.hostname}`
+    this.asked.add(key)
     const known = this.known.get(key)
-    if (known !== undefined) return known
+    if (known?.portName === port.name && sameItems(known.sources, service.sources))
+      return known.found
     const found = [...this.find(service, port)].sort(byPlace)
     const unique = found.filter((endpoint, index) => !isSamePlace(endpoint, found[index - 1]))
-    this.known.set(key, unique)
+    this.known.set(key, { sources: service.sources, portName: port.name, found: unique })
     return unique
   }
 
@@ -218,6 +280,11 @@ export class EndpointIndex {
       serviceAccount: entry.serviceAccount,
     }
   }
+}
+
+/** As slices name the Service they belong to. */
+export function nameOf({ namespace, name }: Of<'Service'> | Of<'ServiceEntry'>): string {
+  return `${namespace}/${name}`
 }
 
 function byPlace(a: EndpointSpec, b: EndpointSpec): number {

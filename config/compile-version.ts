@@ -1,26 +1,51 @@
-/** The version of a snapshot: the same content has the same version, whatever the order of the files. */
-import { createHash } from 'node:crypto'
-import type { Snapshot, VirtualHostSpec } from './snapshot.ts'
+/**
+ * The version of a snapshot: the same content has the same version, whatever the order of the files.
+ * Made of digests of the parts, so that a part which stays is neither written out nor hashed again.
+ */
+import { createHash, hash } from 'node:crypto'
+import type { OutboundListenerSpec, Snapshot, VirtualHostSpec } from './snapshot.ts'
 
-/** Parts that many hosts share are written once: a rule for a thousand services is hashed once. */
-export function versionOf(snapshot: Omit<Snapshot, 'version'>): string {
+type Content = Omit<Snapshot, 'version'>
+
+/** By part: parts never change once they are made. */
+const digests = new WeakMap<object, string>()
+
+export function versionOf(snapshot: Content): string {
   const digest = createHash('sha256')
-  const write = (value: unknown) => digest.update(JSON.stringify(value)).update('\n')
-  const seen = new Map<VirtualHostSpec['routes'], number>()
-  const routes = (list: VirtualHostSpec['routes']): unknown => {
-    const before = seen.get(list)
-    if (before !== undefined) return before
-    seen.set(list, seen.size)
-    return list
-  }
-  const { workload, mesh, outbound, inbound, clusters, endpointSets } = snapshot
-  write([workload, mesh, outbound.policy, inbound])
-  for (const listener of outbound.listeners) {
-    write({ ...listener, http: listener.http?.name })
-    for (const host of listener.http?.virtualHosts ?? [])
-      write({ ...host, routes: routes(host.routes) })
-  }
-  for (const cluster of clusters.values()) write(cluster)
-  for (const [key, endpoints] of endpointSets) write([key, endpoints])
+  const { outbound, clusters, endpointSets, ...rest } = snapshot
+  const { listeners, ...policy } = outbound
+  digest.update(textOf([rest, policy]))
+  for (const listener of listeners) digest.update(digestOfListener(listener))
+  for (const cluster of clusters.values()) digest.update(digestOf(cluster))
+  for (const [key, endpoints] of endpointSets) digest.update(key).update(digestOf(endpoints))
   return digest.digest('base64url').slice(0, 16)
+}
+
+/** Of a part that is written as a whole: a cluster, the endpoints of a set, the routes of a host. */
+export function digestOf(part: object): string {
+  return remembered(part, () => textOf(part))
+}
+
+export function digestOfListener(listener: OutboundListenerSpec): string {
+  return remembered(listener, () => {
+    const hosts = listener.http?.virtualHosts.map(digestOfHost) ?? []
+    return `${textOf({ ...listener, http: listener.http?.name })}${hosts.join('')}`
+  })
+}
+
+/** Routes that many hosts share are written once: a rule for a thousand services is hashed once. */
+export function digestOfHost(host: VirtualHostSpec): string {
+  return remembered(host, () => textOf({ ...host, routes: digestOf(host.routes) }))
+}
+
+function remembered(part: object, text: () => string): string {
+  const known = digests.get(part)
+  if (known !== undefined) return known
+  const made = hash('sha256', text(), 'base64url').slice(0, 22)
+  digests.set(part, made)
+  return made
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value)
 }

@@ -2,6 +2,7 @@
 import type { Client } from './compile-client.ts'
 import { buildClusters } from './compile-clusters.ts'
 import { Destinations } from './compile-destinations.ts'
+import { changedSets } from './compile-endpoint-change.ts'
 import { EndpointIndex } from './compile-endpoints.ts'
 import { buildInbound } from './compile-inbound.ts'
 import { L4Compiler } from './compile-l4.ts'
@@ -10,6 +11,7 @@ import { type MeshConfig, meshSettings, meshSpec, outboundPolicy } from './compi
 import { PolicyIndex } from './compile-policies.ts'
 import { buildRegistry, type MeshService, type Of } from './compile-registry.ts'
 import { defaultRetries } from './compile-retries.ts'
+import { reuse } from './compile-reuse.ts'
 import { RuleCompiler } from './compile-routes.ts'
 import { type Alias, buildScopes, type Scope, selectSidecar } from './compile-scope.ts'
 import { TableBuilder } from './compile-tables.ts'
@@ -17,7 +19,7 @@ import { versionOf } from './compile-version.ts'
 import { meshRoutes } from './compile-virtual-services.ts'
 import { compareProblems } from './diagnostics.ts'
 import type { KnownResource } from './kinds.ts'
-import { byAge } from './load.ts'
+import { byAge, sameItems } from './load.ts'
 import type { Problem } from './resource.ts'
 import type { OutboundListenerSpec, Snapshot, WorkloadSpec } from './snapshot.ts'
 
@@ -38,6 +40,69 @@ export function compile(
   workload: WorkloadSpec,
   options: CompileOptions = {},
 ): Compiled {
+  return new Compiler(workload, options).compile(resources)
+}
+
+/** A compilation with what the next one may build on. */
+interface Done {
+  readonly compiled: Compiled
+  readonly inputs: Inputs
+  readonly endpoints: EndpointIndex
+  readonly services: ReadonlyMap<string, MeshService>
+}
+
+/** Compiles again and again, with the result of compile(): parts that stay the same are the same objects. */
+export class Compiler {
+  private readonly workload: WorkloadSpec
+  private readonly options: CompileOptions
+  private last: Done | undefined
+
+  constructor(workload: WorkloadSpec, options: CompileOptions = {}) {
+    this.workload = workload
+    this.options = options
+  }
+
+  compile(resources: readonly KnownResource[]): Compiled {
+    const inputs = inputsOf(resources)
+    this.last = this.changeEndpoints(inputs) ?? this.compileAll(resources, inputs)
+    return this.last.compiled
+  }
+
+  /** The short way, where only EndpointSlices changed and nothing but endpoints follows from them. */
+  private changeEndpoints(inputs: Inputs): Done | undefined {
+    const { last, workload } = this
+    if (last === undefined || !sameItems(last.inputs.others, inputs.others)) return undefined
+    const { snapshot, problems } = last.compiled
+    const { endpoints: before, services } = last
+    const endpoints = before.withSlices(inputs.slices)
+    const endpointSets = changedSets({ snapshot, services, workload, before, endpoints })
+    if (endpointSets === undefined) return undefined
+    const { version: _, ...content } = { ...snapshot, endpointSets }
+    const compiled = { snapshot: { version: versionOf(content), ...content }, problems }
+    return { compiled, inputs, endpoints, services }
+  }
+
+  private compileAll(resources: readonly KnownResource[], inputs: Inputs): Done {
+    const { workload, options, last } = this
+    const { endpoints, services, content, problems } = compileContent(
+      resources,
+      workload,
+      options,
+      last?.endpoints,
+    )
+    endpoints.prune()
+    const kept = reuse(content, last?.compiled.snapshot)
+    const compiled = { snapshot: { version: versionOf(kept), ...kept }, problems }
+    return { compiled, inputs, endpoints, services }
+  }
+}
+
+function compileContent(
+  resources: readonly KnownResource[],
+  workload: WorkloadSpec,
+  options: CompileOptions,
+  before: EndpointIndex | undefined,
+) {
   const sorted = new Sorted(resources)
   const config: MeshConfig | undefined = sorted.of('MeshConfig')[0]
   const client: Client = {
@@ -57,7 +122,8 @@ export function compile(
   )
   const pods = sorted.unordered('Pod')
   const slices = sorted.unordered('EndpointSlice')
-  const endpoints = new EndpointIndex(pods, slices, sorted.unordered('WorkloadEntry'), workload)
+  const entries = sorted.unordered('WorkloadEntry')
+  const endpoints = new EndpointIndex(pods, slices, entries, workload, before)
   const sidecar = selectSidecar(sorted.of('Sidecar'), client)
   const routes = meshRoutes(sorted.of('VirtualService'), client)
   const scopes = buildScopes(registry, routes, sidecar, client)
@@ -74,8 +140,7 @@ export function compile(
     inbound: buildInbound(registry, endpoints, sidecar, client),
     ...buildClusters(services.values(), endpoints, policies, client),
   }
-  const snapshot = { version: versionOf(content), ...content }
-  return { snapshot, problems: client.problems.sort(compareProblems) }
+  return { endpoints, services, content, problems: client.problems.sort(compareProblems) }
 }
 
 function buildListeners(
@@ -110,6 +175,22 @@ function union(scopes: readonly Scope[]): Map<string, MeshService> {
       }
     }
   return all
+}
+
+/** What is compiled, apart from what changes far oftener than the rest. */
+interface Inputs {
+  readonly others: readonly KnownResource[]
+  readonly slices: readonly Of<'EndpointSlice'>[]
+}
+
+function inputsOf(resources: readonly KnownResource[]): Inputs {
+  const others: KnownResource[] = []
+  const slices: Of<'EndpointSlice'>[] = []
+  for (const resource of resources) {
+    if (resource.kind === 'EndpointSlice') slices.push(resource)
+    else others.push(resource)
+  }
+  return { others, slices }
 }
 
 /** Resources by kind, oldest first where order decides. */

@@ -1,7 +1,7 @@
 /** From a source to the snapshot of one workload, reading after reading: what the publisher calls. */
-import { type CompileOptions, compile } from './compile.ts'
+import { type CompileOptions, Compiler } from './compile.ts'
 import { compareProblems } from './diagnostics.ts'
-import { load } from './load.ts'
+import { Loader } from './load.ts'
 import type { Problem } from './resource.ts'
 import type { Snapshot, WorkloadSpec } from './snapshot.ts'
 import type { ConfigSource, UnreadablePath } from './source.ts'
@@ -27,8 +27,8 @@ export class UnreadableConfig extends Error {
 
 export class ConfigReader {
   private readonly source: ConfigSource
-  private readonly workload: WorkloadSpec
-  private readonly options: CompileOptions
+  private readonly loader = new Loader()
+  private readonly compiler: Compiler
   private readonly now: () => number
   private generation: Generation | undefined
 
@@ -39,8 +39,7 @@ export class ConfigReader {
     now: () => number = Date.now,
   ) {
     this.source = source
-    this.workload = workload
-    this.options = options
+    this.compiler = new Compiler(workload, options)
     this.now = now
   }
 
@@ -50,9 +49,9 @@ export class ConfigReader {
     if (this.generation === undefined && files.length === 0 && unreadable.length > 0)
       throw new UnreadableConfig(unreadable)
     const before = this.generation ?? emptyGeneration
-    const generation = advance(before, load(files), unreadable, this.now())
+    const generation = advance(before, this.loader.load(files), unreadable, this.now())
     this.generation = generation
-    const { snapshot, problems } = compile(resourcesOf(generation), this.workload, this.options)
+    const { snapshot, problems } = this.compiler.compile(resourcesOf(generation))
     return {
       snapshot,
       problems: [...generation.problems, ...problems].sort(compareProblems),
