@@ -11,6 +11,7 @@ import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { formatAddress } from '../net/address.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { StreamTicket, StreamWaiter } from '../upstream/waiting.ts'
+import { noteFailure, noteReply } from './reply-cost.ts'
 
 export interface AttemptOwner {
   /** A stream is open and the head on its way: now the body may flow into `attempt.stream.sink`. */
@@ -36,6 +37,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   private ticket: StreamTicket | undefined = undefined
   private readonly perTry = new Timer(this)
   private over = false
+  private startedAt = 0
 
   constructor(
     owner: AttemptOwner,
@@ -52,6 +54,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   }
 
   start(): void {
+    this.startedAt = clock.now
     this.ticket = this.endpoint.pool.acquire(this)
   }
 
@@ -64,6 +67,9 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   cancel(error: ProxyError): void {
     if (this.over) return
     this.finish()
+    const { replyTime } = this.endpoint
+    // Nobody waits any longer: it is at least so slow.
+    if (replyTime !== undefined && !this.answered) replyTime.atLeast(clock.now - this.startedAt)
     if (this.stream !== undefined) this.stream.cancel(error)
     else this.ticket?.cancel()
   }
@@ -83,6 +89,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   onNoStream(error: ProxyError): void {
     if (this.over) return
     this.finish()
+    this.noteFailure(error)
     this.owner.onAttemptFailed(this, error)
   }
 
@@ -94,6 +101,8 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   onReply(head: ResponseHead, body: BodySource): void {
     this.answered = true
     this.wheel.cancel(this.perTry)
+    const { replyTime } = this.endpoint
+    if (replyTime !== undefined) noteReply(replyTime, head, clock.now - this.startedAt)
     this.owner.onReply(this, head, body)
   }
 
@@ -106,6 +115,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   onFailure(error: ProxyError): void {
     if (this.over) return
     this.finish()
+    this.noteFailure(error)
     this.owner.onAttemptFailed(this, error)
   }
 
@@ -114,7 +124,13 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     const message = `${formatAddress(this.endpoint.address)} did not answer within the per-try timeout`
     const error = new ProxyError(ErrorCode.PerTryTimeout, Side.Upstream, { message })
     this.cancel(error)
+    this.noteFailure(error)
     this.owner.onAttemptFailed(this, error)
+  }
+
+  private noteFailure(error: ProxyError): void {
+    const { replyTime } = this.endpoint
+    if (replyTime !== undefined) noteFailure(replyTime, error)
   }
 
   private finish(): void {

@@ -2,6 +2,7 @@
  * The sending of one request to its cluster, in one or more attempts: timeouts, retries, and the
  * reply's way back. One per exchange that is forwarded. Hot: bench/main.ts.
  */
+import type { HashKeySpec } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
@@ -18,6 +19,7 @@ import type { PickRequest } from '../upstream/picker.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import { describeReply } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
+import { HashText } from './hash-text.ts'
 import { routeTimeout } from './refusals.ts'
 import { retryPolicy } from './retry.ts'
 import { Retrying } from './retrying.ts'
@@ -46,6 +48,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private readonly retrying: Retrying
   private attempt: Attempt | undefined = undefined
   private replyBody: BodySource | undefined = undefined
+  private hashing: HashText | undefined = undefined
   /** Monotonic ms; -1 while the request is still coming in. */
   private requestEndedAt = -1
   private deadline: Timer | undefined = undefined
@@ -66,6 +69,12 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
 
   get originalDestination(): Address | undefined {
     return this.exchange.originalDestination
+  }
+
+  /** For the picker, where one hashes. */
+  hashText(key: HashKeySpec): string | undefined {
+    this.hashing ??= new HashText(this.exchange.stream)
+    return this.hashing.of(key)
   }
 
   /** Another attempt: the first, or one after a failed one. */
@@ -123,6 +132,8 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     this.replyBody = body
     if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
+    if (this.hashing !== undefined && this.hashing.setCookie !== '')
+      head.headers.append('set-cookie', this.hashing.setCookie)
     exchange.editReply(head)
     body.flowInto(stream.reply(head, body.length))
     if (body.length === BodyKind.Tunnel) {

@@ -2,6 +2,7 @@
  * A client that stays silent on a port whose protocol nobody declared may wait for the server to speak
  * first (MySQL, SMTP). So its endpoint is dialed, and whoever speaks first decides.
  */
+import type { HashKeySpec } from '../../config/snapshot.ts'
 import type { ProxyError } from '../base/errors.ts'
 import type { Address } from '../net/address.ts'
 import type { ByteReceiver, Connection } from '../net/connection.ts'
@@ -36,6 +37,10 @@ export class FirstSpeaker implements PickRequest, TcpWaiter, ByteReceiver {
     this.forward = forward
     this.originalDestination = forward.originalDestination
     this.owner = owner
+  }
+
+  hashText(key: HashKeySpec): string | undefined {
+    return this.forward.hashText(key)
   }
 
   start(): void {

@@ -2,7 +2,7 @@
  * One opaque TCP connection: an endpoint is picked, dialed and copied into the client's connection,
  * and recorded once, whatever happens.
  */
-import type { Origin } from '../../config/snapshot.ts'
+import type { HashKeySpec, Origin } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
@@ -73,6 +73,8 @@ export class TcpForward
   private upstream: Connection | undefined = undefined
   private splice: Splice | undefined = undefined
   private over = false
+  private endpoint: Endpoint | undefined = undefined
+  private dialedAt = 0
   private readonly progress = new Timer(this)
 
   constructor(request: TcpRequest, services: TcpServices) {
@@ -96,6 +98,11 @@ export class TcpForward
     return this.request.cluster
   }
 
+  /** Bytes have no other key than where they come from. */
+  hashText(key: HashKeySpec): string | undefined {
+    return key.kind === 'source-ip' ? this.request.connection.remote.address : undefined
+  }
+
   /** The client is read from again only when the endpoint is connected. */
   start(): void {
     const { cluster, connection } = this.request
@@ -110,6 +117,8 @@ export class TcpForward
     const { endpoint } = picked
     this.record.upstreamHost = endpoint.text
     this.record.clusterMetrics = endpoint.metrics
+    this.endpoint = endpoint
+    this.dialedAt = clock.now
     this.lease = endpoint.dialTcp(this)
   }
 
@@ -131,6 +140,7 @@ export class TcpForward
   }
 
   onConnected(upstream: Connection): void {
+    this.endpoint?.replyTime?.answered(clock.now - this.dialedAt)
     this.run(upstream, undefined)
     this.request.connection.resume(PauseReason.Handover)
   }
@@ -158,6 +168,8 @@ export class TcpForward
   onNoConnection(error: ProxyError): void {
     if (this.over) return
     this.record.upstreamFailure = error.message
+    if (error.code === ErrorCode.ConnectFailure || error.code === ErrorCode.ConnectTimeout)
+      this.endpoint?.replyTime?.failed(0)
     this.request.connection.reset(error)
     this.lease?.cancel()
     this.finish(error)

@@ -32,6 +32,11 @@ export class ReplyTime {
     this.at = this.clock.now
   }
 
+  /** Nobody waited for the end. */
+  atLeast(ms: number): void {
+    if (ms > this.ms) this.answered(ms)
+  }
+
   /** `hintMs`: how long the endpoint wants to be left alone, 0 if it did not say. */
   failed(hintMs: number): void {
     this.estimate = Math.max(failureMs, this.estimate * this.kept, Math.min(hintMs, longestHintMs))
