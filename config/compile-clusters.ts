@@ -14,8 +14,8 @@ import {
   subsetOrigin,
 } from './compile-policies.ts'
 import { blockPlace, originOf } from './compile-policy-places.ts'
-import { retryBudgetSpec } from './compile-retry-budget.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
+import { retryBudgetSpec } from './compile-retry-budget.ts'
 import type { ClusterSpec, EndpointSpec } from './snapshot.ts'
 
 export interface Clusters {
@@ -94,7 +94,10 @@ function clusterSpec(
     subsetLabels: written?.labels ?? noLabels,
     loadBalancer,
     connectionPool: pools.for(blocks),
-    retryBudget: retryBudgetSpec(blocks.retryBudget, rule?.source.annotations[Annotation.RetryBudget]),
+    retryBudget: retryBudgetSpec(
+      blocks.retryBudget,
+      rule?.source.annotations[Annotation.RetryBudget],
+    ),
     outlierDetection: outlierDetectionSpec(blocks.outlierDetection ?? meshOutliers, outliersAt),
     dnsRefreshMs: client.mesh.dnsRefreshRateMs,
     external,

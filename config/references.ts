@@ -1,4 +1,5 @@
 /** Names that must resolve: hosts, ports, subsets and gateways of VirtualServices. */
+import { lintAnnotations } from './annotations.ts'
 import { didYouMean } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
 import { lintResilience } from './lint-resilience.ts'
@@ -36,6 +37,7 @@ export function checkReferences(
   lintServices(index)
   lintWorkloads(index)
   lintTraps(index)
+  lintAnnotations(index)
   lintResilience(index)
   return index.problems
 }

@@ -10,15 +10,7 @@ import { loadBalancer } from './load-balancer.ts'
 import { later, named, need, object, or } from './object.ts'
 import { outlierDetection } from './outlier-detection.ts'
 import type { Place, Verdict } from './reading.ts'
-import {
-  duration,
-  enumeration,
-  number,
-  portNumber,
-  string,
-  type Type,
-  uint32,
-} from './scalars.ts'
+import { duration, enumeration, number, portNumber, string, type Type, uint32 } from './scalars.ts'
 import {
   checkExportTo,
   exportTo,

@@ -32,6 +32,8 @@ export const ErrorCode = {
   Overflow: 'overflow',
   ResponseTimeout: 'response_timeout',
   PerTryTimeout: 'upstream_per_try_timeout',
+  /** The time that a gRPC caller gave in grpc-timeout. */
+  CallerDeadline: 'max_duration_timeout',
   DnsFailure: 'dns_resolution_failure',
   IdleTimeout: 'idle_timeout',
   DurationTimeout: 'duration_timeout',

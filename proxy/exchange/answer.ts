@@ -19,6 +19,8 @@ export interface Answering {
   editReply(head: ResponseHead): void
 }
 
+/** gRPC's DEADLINE_EXCEEDED. */
+const deadlineExceeded = 4
 const overloaded = [['x-envoy-overloaded', 'true']] as const
 
 /** Tells the client what went wrong and who decided. */
@@ -39,6 +41,7 @@ export function answerFailure(exchange: Answering, error: ProxyError, hint: stri
       origin: originOf(record.origin),
       hint,
       ...(error.code === ErrorCode.Overflow ? { headers: overloaded } : {}),
+      ...(error.code === ErrorCode.CallerDeadline ? { grpcStatus: deadlineExceeded } : {}),
     },
     scope.tellOrigin,
   )

@@ -8,11 +8,16 @@ import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
 import { BodyKind, type BodySource } from '../http/body.ts'
 import type { ServerStream } from '../http/codec.ts'
-import { setAttemptCount, setExpectedTimeout } from '../http/forwarded.ts'
+import {
+  grpcTimeoutMs,
+  setAttemptCount,
+  setExpectedTimeout,
+  setGrpcTimeout,
+} from '../http/forwarded.ts'
 import type { ResponseHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
 import type { ForwardAction } from '../routing/route.ts'
-import { type ExchangeRecord, Flag } from '../telemetry/exchange-record.ts'
+import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { PickRequest } from '../upstream/picker.ts'
@@ -20,8 +25,10 @@ import { Attempt, type AttemptOwner } from './attempt.ts'
 import { describeReply } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
 import { HashText } from './hash-text.ts'
-import { routeTimeout } from './refusals.ts'
+import { callerTimeout, routeTimeout } from './refusals.ts'
 import { retryPolicy } from './retry.ts'
+import { longestRetryAfterMs, retryAfterMs } from './retry-after.ts'
+import { comeBackLater, notRetried, type RetryRefusal, triedText } from './retry-refusal.ts'
 import { Retrying } from './retrying.ts'
 import type { HttpScope, Target } from './scope.ts'
 
@@ -34,12 +41,13 @@ export interface Delivering {
   /** Headers of the chosen rule, on the reply. */
   editReply(head: ResponseHead): void
   /** No reply has gone down: the proxy answers. */
-  fail(error: ProxyError): void
+  fail(error: ProxyError, hint?: string): void
   finish(): void
 }
 
-const Deadline = { Route: 0, Backoff: 1 } as const
+const Deadline = { Route: 0, Backoff: 1, Caller: 2 } as const
 const noneTried: readonly Endpoint[] = []
+const forever = Number.POSITIVE_INFINITY
 
 export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private readonly exchange: Delivering
@@ -49,17 +57,35 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private attempt: Attempt | undefined = undefined
   private replyBody: BodySource | undefined = undefined
   private hashing: HashText | undefined = undefined
+  /** Why the last attempt is not followed by another, where the rule wants one. */
+  private refusal: RetryRefusal | undefined = undefined
   /** Monotonic ms; -1 while the request is still coming in. */
   private requestEndedAt = -1
   private deadline: Timer | undefined = undefined
   private backoff: Timer | undefined = undefined
+  /** What a gRPC caller gives it, from the start of the exchange. */
+  private readonly callerMs: number | undefined
+  private callerDeadline: Timer | undefined = undefined
 
   constructor(exchange: Delivering, cluster: Cluster, forward: ForwardAction<Target>) {
-    const { record, stream } = exchange
+    const { record, scope, stream } = exchange
     this.exchange = exchange
     this.cluster = cluster
     this.forward = forward
-    this.retrying = new Retrying(retryPolicy(forward.retries), stream.body, record.grpc)
+    const policy = retryPolicy(forward.retries)
+    this.retrying = new Retrying(policy, stream.body, record.grpc)
+    if (policy.attempts > 0) cluster.retryBudget.asked()
+    const caller = record.grpc && scope.direction === 'outbound'
+    this.callerMs = caller ? grpcTimeoutMs(stream.head.headers) : undefined
+    if (this.callerMs !== undefined) this.limitByCaller(this.callerMs)
+  }
+
+  /** Istio lets the rule's timeout cap what the caller asks for. */
+  private limitByCaller(ms: number): void {
+    const { record, scope } = this.exchange
+    const most = Math.min(ms, this.forward.timeoutMs ?? Number.POSITIVE_INFINITY)
+    this.callerDeadline = new Timer(this, Deadline.Caller)
+    scope.services.wheel.arm(this.callerDeadline, most - (clock.now - record.start))
   }
 
   /** For the picker: endpoints to avoid. */
@@ -91,19 +117,38 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     record.clusterMetrics = endpoint.metrics
     if (scope.direction === 'outbound') setAttemptCount(stream.head.headers, record.attempts)
     const left = this.timeLeft()
-    if (left !== undefined) setExpectedTimeout(stream.head.headers, left)
+    if (left !== undefined) this.tellTimeLeft(left)
     const { wheel } = scope.services
     this.attempt = new Attempt(this, endpoint, stream.head, stream.body.length, wheel)
     this.attempt.start()
   }
 
-  /** What the upstream has, of the route's or the try's limit. */
+  /** What the upstream has, of the route's, the try's or the caller's limit. */
   private timeLeft(): number | undefined {
-    const { forward } = this
-    const perTry = forward.retries.perTryTimeoutMs
-    if (forward.timeoutMs === undefined) return perTry
+    const { callerDeadline, forward } = this
+    const { perTryTimeoutMs } = forward.retries
+    if (
+      perTryTimeoutMs === undefined &&
+      forward.timeoutMs === undefined &&
+      callerDeadline === undefined
+    )
+      return undefined
+    const caller = callerDeadline === undefined ? forever : callerDeadline.deadline - clock.now
+    return Math.min(perTryTimeoutMs ?? forever, this.routeTimeLeft(), caller)
+  }
+
+  private routeTimeLeft(): number {
     const since = this.requestEndedAt < 0 ? 0 : clock.now - this.requestEndedAt
-    return Math.min(perTry ?? Number.POSITIVE_INFINITY, forward.timeoutMs - since)
+    return (this.forward.timeoutMs ?? forever) - since
+  }
+
+  private tellTimeLeft(ms: number): void {
+    const { record, stream } = this.exchange
+    setExpectedTimeout(stream.head.headers, ms)
+    const { callerMs } = this
+    // As long as it is true the caller's own words go on.
+    if (callerMs !== undefined && (record.attempts > 1 || ms < callerMs / 2))
+      setGrpcTimeout(stream.head.headers, ms)
   }
 
   // --- what the attempt tells
@@ -121,14 +166,13 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     const { exchange, retrying } = this
     const { record, scope, stream } = exchange
     const covered = retrying.policy.attempts > 0 && retrying.policy.coversReply(head)
-    if (covered && retrying.reserve(this.cluster)) {
+    if (covered && this.retry(attempt, retryAfterMs(head, clock.wall()))) {
       const message = `status ${head.status} is followed by a retry`
       attempt.cancel(new ProxyError(ErrorCode.UpstreamReset, Side.Proxy, { message }))
-      this.retryLater(attempt)
       return
     }
-    this.noteExhausted(covered)
-    retrying.settled()
+    retrying.settled(this.cluster, !covered)
+    if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
     this.replyBody = body
     if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
@@ -160,32 +204,44 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
       this.tryOnce()
       return
     }
-    const covered = retrying.policy.coversFailure(error)
-    if (covered && retrying.reserve(this.cluster)) {
-      this.retryLater(attempt)
-      return
-    }
-    this.noteExhausted(covered)
-    exchange.fail(error)
+    if (retrying.policy.coversFailure(error) && this.retry(attempt, undefined)) return
+    if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
+    exchange.fail(error, triedText(record, this.refusal))
   }
 
-  private noteExhausted(covered: boolean): void {
-    if (covered && this.retrying.retries > 0) this.exchange.record.flags |= Flag.URX
-  }
-
-  private retryLater(attempt: Attempt): void {
-    const { random, wheel } = this.exchange.scope.services
+  /** True when another attempt will follow; else `refusal` says why not. */
+  private retry(attempt: Attempt, afterMs: number | undefined): boolean {
+    const { record, scope } = this.exchange
+    const { random, wheel } = scope.services
     const { retrying } = this
+    this.refusal = this.tooLate(afterMs) ?? retrying.reserve(this.cluster)
+    if (this.refusal !== undefined) {
+      record.flags |= this.refusal.flags
+      return false
+    }
     this.attempt = undefined
-    const waitMs = retrying.policy.backoffMs(retrying.retries, random)
+    const waitMs = retrying.policy.backoffMs(retrying.retries, afterMs, random)
     retrying.pause(attempt.endpoint)
     this.backoff ??= new Timer(this, Deadline.Backoff)
     wheel.arm(this.backoff, waitMs)
+    return true
   }
 
+  /** A reply that asks for more patience than there is goes to the client. */
+  private tooLate(afterMs: number | undefined): RetryRefusal | undefined {
+    if (afterMs === undefined) return undefined
+    // The wait has jitter upwards: it must fit all the same.
+    const left = Math.min(this.routeTimeLeft() / 1.5, longestRetryAfterMs)
+    if (afterMs < left) return undefined
+    this.cluster.instruments.retrySkipped('retry_after')
+    return comeBackLater(afterMs, left)
+  }
+
+  /** Envoy: a limit per try that is not below the route's means nothing. */
   private limitTry(attempt: Attempt): void {
-    const ms = this.forward.retries.perTryTimeoutMs
-    if (ms !== undefined && this.requestEndedAt >= 0) attempt.limit(ms)
+    const { retries, timeoutMs = forever } = this.forward
+    const ms = retries.perTryTimeoutMs
+    if (ms !== undefined && ms < timeoutMs && this.requestEndedAt >= 0) attempt.limit(ms)
   }
 
   // --- what the exchange tells
@@ -211,6 +267,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     const { wheel } = scope.services
     if (this.deadline !== undefined) wheel.cancel(this.deadline)
     if (this.backoff !== undefined) wheel.cancel(this.backoff)
+    if (this.callerDeadline !== undefined) wheel.cancel(this.callerDeadline)
     this.retrying.release(this.cluster)
     if (this.replyBody !== undefined) record.responseBytes = this.replyBody.bytes
   }
@@ -222,16 +279,22 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     }
     const { exchange } = this
     const { record, stream } = exchange
-    const error = routeTimeout(this.forward.timeoutMs!)
+    const error = this.timeoutError(timer)
     if (this.backoff !== undefined) exchange.scope.services.wheel.cancel(this.backoff)
     this.attempt?.cancel(error)
     if (!stream.replied) {
-      exchange.fail(error)
+      exchange.fail(error, triedText(record, undefined))
       return
     }
-    record.flags |= Flag.UT
+    record.flags |= failureRow(error).flags
     record.details = error.detail
     stream.reset(error)
     exchange.finish()
+  }
+
+  private timeoutError(timer: Timer): ProxyError {
+    const { timeoutMs = forever } = this.forward
+    if (timer.kind === Deadline.Route) return routeTimeout(timeoutMs)
+    return callerTimeout(Math.min(this.callerMs!, timeoutMs))
   }
 }

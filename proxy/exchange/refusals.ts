@@ -2,6 +2,7 @@
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import type { RequestHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
+import { serviceEntryText } from './service-entry-text.ts'
 
 export function unusablePath(target: string): ProxyError {
   return new ProxyError(ErrorCode.BadRequest, Side.Downstream, {
@@ -43,6 +44,12 @@ export function routeTimeout(timeoutMs: number): ProxyError {
   return new ProxyError(ErrorCode.ResponseTimeout, Side.Upstream, { message })
 }
 
+/** As a gRPC server tells it: DEADLINE_EXCEEDED. */
+export function callerTimeout(timeoutMs: number): ProxyError {
+  const message = `no complete reply within the ${timeoutMs} ms that the caller gave it (grpc-timeout)`
+  return new ProxyError(ErrorCode.CallerDeadline, Side.Upstream, { message })
+}
+
 /** REGISTRY_ONLY: the body prints what would allow it. */
 export function unknownHost(authority: string, port: number): ProxyError {
   return new ProxyError(ErrorCode.UnknownDestination, Side.Proxy, {
@@ -53,19 +60,13 @@ export function unknownHost(authority: string, port: number): ProxyError {
 /** The ServiceEntry that would make an unknown host known; `` where `error` is something else, a loop. */
 export function serviceEntryHint(
   error: ProxyError,
-  { authority }: RequestHead,
+  { authority, method }: RequestHead,
   dialed: Address | undefined,
 ): string {
   if (error.code !== ErrorCode.UnknownDestination) return ''
-  const host = authority.replace(/:\d+$/, '')
-  const port = dialed?.port ?? (/:(\d+)$/.exec(authority)?.[1] || '80')
-  return `This would allow it:
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: ${host.replace(/[^a-z0-9]+/gi, '-').toLowerCase()} }
-spec:
-  hosts: [${JSON.stringify(host)}]
-  ports: [{ number: ${port}, name: http, protocol: HTTP }]
-  resolution: DNS
-  location: MESH_EXTERNAL`
+  const [, host = authority, written = '80'] = /^(.*?):(\d+)$/.exec(authority) ?? []
+  const port = dialed?.port ?? Number(written)
+  const protocol = method === 'CONNECT' ? 'TLS' : 'HTTP'
+  const text = serviceEntryText({ host, address: dialed?.address, port, protocol })
+  return `This would allow it:\n${text}`
 }

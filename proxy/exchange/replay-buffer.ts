@@ -6,8 +6,14 @@ import type { ProxyError } from '../base/errors.ts'
 import type { BodyLength, BodySink, BodySource } from '../http/body.ts'
 import type { Headers } from '../http/headers.ts'
 
+/** All copies of one thread together. */
+export const replayMemory = { bytes: 0 }
+const mostReplayBytes = 64 * 1024 * 1024
+
 export class ReplayBuffer implements BodySource, BodySink {
   readonly length: BodyLength
+  /** It was not this body that was too large, but all of them together. */
+  crowded = false
   /** From the client's side. */
   source: BodySource | undefined = undefined
   private readonly limitBytes: number
@@ -51,6 +57,8 @@ export class ReplayBuffer implements BodySource, BodySink {
   /** No further attempt will come: the copy is let go. */
   forget(): void {
     this.chunks = undefined
+    replayMemory.bytes -= this.kept
+    this.kept = 0
   }
 
   resume(): void {
@@ -80,9 +88,17 @@ export class ReplayBuffer implements BodySource, BodySink {
     this.sink?.fail(error)
   }
 
+  /** Between attempts everything is kept: at most one chunk more, as the client is held then. */
   private keep(chunks: Buffer[], chunk: Buffer): void {
+    const tooLarge = this.kept + chunk.length > this.limitBytes
+    const crowded = replayMemory.bytes + chunk.length > mostReplayBytes
+    if (this.sink !== undefined && (tooLarge || crowded)) {
+      this.crowded = !tooLarge
+      this.forget()
+      return
+    }
+    chunks.push(Buffer.from(chunk))
     this.kept += chunk.length
-    if (this.kept > this.limitBytes) this.chunks = undefined
-    else chunks.push(Buffer.from(chunk))
+    replayMemory.bytes += chunk.length
   }
 }

@@ -35,10 +35,7 @@ export class RetryPolicy {
 
   coversFailure(error: ProxyError): boolean {
     for (const condition of failureRow(error).retryOn)
-      if (
-        this.conditions.has(condition) &&
-        (condition !== 'reset-before-request' || error.retryable)
-      )
+      if (this.conditions.has(condition) && (error.retryable || !unprocessedOnly.has(condition)))
         return true
     return false
   }
@@ -53,9 +50,13 @@ export class RetryPolicy {
     return this.coversGrpc(head.headers.get('grpc-status'))
   }
 
-  /** Full jitter: uniform in [0, min(base·2^n, 10·base)) (Envoy's running code). */
-  backoffMs(retry: number, random: Random): number {
+  /**
+   * Full jitter: uniform in [0, min(base·2^n, 10·base)) (Envoy's running code). After a reply that
+   * names a time: uniform in [1, 1.5] times that.
+   */
+  backoffMs(retry: number, afterMs: number | undefined, random: Random): number {
     const { backoffMs } = this.spec
+    if (afterMs !== undefined && afterMs > 0) return afterMs * (1 + random.fraction() / 2)
     return random.fraction() * Math.min(backoffMs * 2 ** retry, backoffMs * 10)
   }
 
@@ -77,6 +78,9 @@ const grpcConditions: Record<string, string> = {
   '13': 'internal',
   '14': 'unavailable',
 }
+
+/** Conditions that a failure meets only if the upstream has not seen the request. */
+const unprocessedOnly = new Set(['reset-before-request', 'refused-stream'])
 
 const grpcOnly = new Set([...Object.values(grpcConditions), 'retriable-status-codes'])
 

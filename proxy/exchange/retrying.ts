@@ -6,6 +6,16 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Attempt } from './attempt.ts'
 import { ReplayBuffer } from './replay-buffer.ts'
 import { isIdempotent, type RetryPolicy } from './retry.ts'
+import {
+  allUsed,
+  bodiesCrowded,
+  bodyNotKept,
+  bodyTooLarge,
+  interimReply,
+  overBudget,
+  type RetryRefusal,
+  tooManyRetries,
+} from './retry-refusal.ts'
 
 /** How often a request is sent again because a reused connection was just being closed. */
 const mostRaces = 3
@@ -14,7 +24,7 @@ const replayBytes = 1024 * 1024
 
 export class Retrying {
   readonly policy: RetryPolicy
-  /** Endpoints that failed, oldest first. */
+  /** Endpoints that failed and are to be avoided, oldest first. */
   readonly tried: Endpoint[] = []
   /** So far, without those for reuse races. */
   retries = 0
@@ -26,6 +36,8 @@ export class Retrying {
   private races = 0
   /** One of the cluster's concurrent retries. */
   private holding = false
+  /** Of the cluster's retry budget, -1: none. */
+  private ticket = -1
 
   constructor(policy: RetryPolicy, body: BodySource, grpc: boolean) {
     this.policy = policy
@@ -42,29 +54,49 @@ export class Retrying {
     this.bodyStarted = true
     if (this.replay === undefined) this.body.flowInto(sink)
     else {
-      if (first) this.body.flowInto(this.replay)
+      // The sink first: what the body gives at once is otherwise kept, or lost where it is not kept.
       this.replay.flowInto(sink)
+      if (first) this.body.flowInto(this.replay)
     }
   }
 
   /**
-   * True when another attempt is allowed: by the policy's number, by what has left already, and by
-   * the cluster's limit of concurrent retries (Istio maxRetries), of which it then holds one.
+   * Undefined when another attempt is allowed: by the policy's number, by what has left already, by
+   * the cluster's limit of concurrent retries (Istio maxRetries) and its retry budget. The retry is
+   * then counted, and holds its part of both until `release`.
    */
-  reserve({ instruments, limits }: Cluster): boolean {
-    if (this.retries >= this.policy.attempts || this.informed || !this.bodyRepeatable) return false
-    if (!this.holding) {
-      this.holding = limits.retries.take()
-      if (!this.holding) instruments.overflowed(limits.retries.name)
+  reserve(cluster: Cluster): RetryRefusal | undefined {
+    const refusal = this.refusal(cluster)
+    const { instruments } = cluster
+    if (refusal === undefined) instruments.retried()
+    else instruments.retrySkipped(refusal.reason)
+    return refusal
+  }
+
+  private refusal({ instruments, limits, retryBudget, spec }: Cluster): RetryRefusal | undefined {
+    if (this.retries >= this.policy.attempts) return allUsed(this.retries)
+    if (this.informed) return interimReply
+    if (!this.bodyRepeatable) return this.bodyLoss()
+    // Istio's retryBudget stands in for maxRetries.
+    if (!this.holding && spec.retryBudget.kind !== 'concurrent') {
+      if (!limits.retries.take()) {
+        instruments.overflowed(limits.retries.name)
+        return tooManyRetries(limits.retries.describe())
+      }
+      this.holding = true
     }
-    if (this.holding) instruments.retried()
-    return this.holding
+    if (this.ticket >= 0) retryBudget.release(this.ticket)
+    this.ticket = retryBudget.take()
+    return this.ticket < 0 ? overBudget(retryBudget.describe()) : undefined
   }
 
   /** The exchange is over. */
   release(cluster: Cluster): void {
+    this.replay?.forget()
     if (this.holding) cluster.limits.retries.give()
     this.holding = false
+    if (this.ticket >= 0) cluster.retryBudget.release(this.ticket)
+    this.ticket = -1
   }
 
   /**
@@ -81,17 +113,23 @@ export class Retrying {
 
   /** The attempt is over; the body waits for the next. */
   pause(endpoint: Endpoint): void {
-    this.tried.push(endpoint)
+    if (this.policy.spec.ignorePreviousHosts) this.tried.push(endpoint)
     this.retries++
     this.replay?.detach()
   }
 
-  /** The reply is on its way to the client. */
-  settled(): void {
+  /** The reply is on its way to the client; `good`: no rule wanted it repeated. */
+  settled(cluster: Cluster, good: boolean): void {
     this.replay?.forget()
+    if (good && this.ticket >= 0) cluster.retryBudget.settle(this.ticket, true)
   }
 
   private get bodyRepeatable(): boolean {
     return !this.bodyStarted || this.replay?.replayable === true
+  }
+
+  private bodyLoss(): RetryRefusal {
+    if (this.replay === undefined) return bodyNotKept
+    return this.replay.crowded ? bodiesCrowded : bodyTooLarge(replayBytes)
   }
 }

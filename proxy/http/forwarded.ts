@@ -60,6 +60,21 @@ export function setAttemptCount(headers: Headers, attempt: number): void {
   headers.set('x-envoy-attempt-count', String(attempt))
 }
 
+/** grpc-timeout: up to 8 digits and a unit (the gRPC protocol over HTTP/2, "Requests"), in ms. */
+export function grpcTimeoutMs(headers: Headers): number | undefined {
+  const value = headers.get('grpc-timeout')
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(value ?? '') ?? []
+  return digits === undefined ? undefined : Number(digits) * unitMs[unit as keyof typeof unitMs]
+}
+
+const unitMs = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 } as const
+
+/** What is left of it; at least one ms, as 0 would be no time at all. */
+export function setGrpcTimeout(headers: Headers, ms: number): void {
+  const whole = Math.max(1, Math.floor(ms))
+  headers.set('grpc-timeout', whole < 1e8 ? `${whole}m` : `${Math.floor(whole / 1000)}S`)
+}
+
 /** How long the upstream has, whole ms. */
 export function setExpectedTimeout(headers: Headers, ms: number): void {
   headers.set('x-envoy-expected-rq-timeout-ms', String(Math.max(1, Math.floor(ms))))

@@ -15,6 +15,8 @@ export interface DecidedBy {
 
 export interface LocalReply {
   readonly status: number
+  /** For gRPC callers, where the status does not say it all. */
+  readonly grpcStatus?: number
   /** Stable code, for x-outrider-reason: an ErrorCode or Envoy's response code detail. */
   readonly reason: string
   /** What Envoy answers here (`no healthy upstream`), or ``. */
@@ -49,7 +51,7 @@ export function makeLocalReply(
   const message = paragraphs(reply, tellOrigin)
   if (grpc) {
     headers.append('content-type', 'application/grpc')
-    headers.append('grpc-status', String(grpcStatusOf(reply.status)))
+    headers.append('grpc-status', String(reply.grpcStatus ?? grpcStatusOf(reply.status)))
     headers.append('grpc-message', percentEncoded(message.join(' ')))
   } else headers.append('content-type', 'text/plain; charset=utf-8')
   headers.append('date', new Date().toUTCString())

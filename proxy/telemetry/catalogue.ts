@@ -163,6 +163,11 @@ export const catalogue = {
     cluster,
   ),
   upstreamRetries: counter('outrider_upstream_retries_total', 'Requests sent again.', cluster),
+  upstreamRetriesSkipped: counter(
+    'outrider_upstream_retries_skipped_total',
+    'Retries that a rule wanted and that were not made, by why.',
+    ['cluster_name', 'reason'],
+  ),
   upstreamUnpicked: counter(
     'outrider_upstream_none_healthy_total',
     'Requests for which no endpoint could be used.',

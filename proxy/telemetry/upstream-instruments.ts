@@ -62,6 +62,10 @@ export class UpstreamInstruments {
     this.instruments.counter('upstreamRetries', [this.cluster]).add()
   }
 
+  retrySkipped(reason: string): void {
+    this.instruments.counter('upstreamRetriesSkipped', [this.cluster, reason]).add()
+  }
+
   unpicked(): void {
     this.instruments.counter('upstreamUnpicked', [this.cluster]).add()
   }

@@ -9,6 +9,7 @@ import type { Dialer } from '../net/dialing.ts'
 import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
 import type { ConnectionRoom } from './connection-room.ts'
 import type { Limit, Limits } from './limits.ts'
+import type { RetryBudget } from './retry-budget.ts'
 
 export interface PoolContext {
   /** The cluster's name. */
@@ -19,6 +20,7 @@ export interface PoolContext {
   readonly wheel: TimerWheel
   readonly clock: Clock
   readonly limits: Limits
+  readonly retryBudget: RetryBudget
   readonly room: ConnectionRoom
   readonly instruments: UpstreamInstruments
 }

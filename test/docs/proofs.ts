@@ -25,10 +25,10 @@ const pool: Proofs = {
 
 const retries: Proofs = {
   attempts: ['proxy/exchange/retrying.ts', 'test/flows/http.test.ts'],
-  perTryTimeout: ['proxy/exchange/attempt.ts', 'test/config/compile-actions.test.ts'],
-  retryOn: ['proxy/exchange/retry.ts', 'test/config/compile-actions.test.ts'],
-  retryIgnorePreviousHosts: ['proxy/exchange/retrying.ts', 'test/config/compile-actions.test.ts'],
-  backoff: ['proxy/exchange/retry.ts', 'test/config/compile-actions.test.ts'],
+  perTryTimeout: ['proxy/exchange/attempt.ts', 'test/flows/retries.test.ts'],
+  retryOn: ['proxy/exchange/retry.ts', 'test/flows/retries.test.ts'],
+  retryIgnorePreviousHosts: ['proxy/exchange/retrying.ts', 'test/flows/retries.test.ts'],
+  backoff: ['proxy/exchange/retry.ts', 'test/flows/retries.test.ts'],
 }
 
 /** The same fields below another one. */
@@ -120,6 +120,10 @@ const proofs: Readonly<Record<string, Proofs>> = {
       'test/config/compile-clusters.test.ts',
     ],
     ...below('trafficPolicy.connectionPool', pool),
+    'trafficPolicy.retryBudget': [
+      'proxy/upstream/retry-budget.ts',
+      'test/config/compile-retry-budget.test.ts',
+    ],
     'trafficPolicy.portLevelSettings': [
       'config/compile-policies.ts',
       'test/config/compile-clusters.test.ts',

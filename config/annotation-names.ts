@@ -1,0 +1,10 @@
+/**
+ * Outrider's own annotations: they add to Istio's resources what those have no field for. What may be
+ * written where is checked in annotations.ts; a name that is not here has no effect and is told.
+ */
+export const ANNOTATION_PREFIX = 'outrider.dev/'
+
+export const Annotation = {
+  /** DestinationRule: `off`, `20%` or `20% 10/s` (compile-retry-budget.ts). */
+  RetryBudget: 'outrider.dev/retry-budget',
+} as const

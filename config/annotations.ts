@@ -1,0 +1,55 @@
+/**
+ * Outrider's own annotations, `outrider.dev/...`: which objects may carry which, and what is wrong
+ * with a value. They add to Istio's resources what those have no field for; everything else in
+ * metadata.annotations belongs to others.
+ */
+
+import { ANNOTATION_PREFIX, Annotation } from './annotation-names.ts'
+import { readRetryBudget } from './compile-retry-budget.ts'
+import { didYouMean } from './diagnostics.ts'
+import type { MeshIndex } from './mesh-index.ts'
+
+interface Rule {
+  readonly kind: 'VirtualService' | 'DestinationRule'
+  /** The complaint about a value, or undefined. */
+  readonly check: (value: string) => string | undefined
+}
+
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  [Annotation.RetryBudget, { kind: 'DestinationRule', check: complaintOf(readRetryBudget) }],
+])
+
+/** For readers that give a sentence where they cannot read. */
+function complaintOf(read: (value: string) => unknown): Rule['check'] {
+  return (value) => {
+    const result = read(value)
+    return typeof result === 'string' ? result : undefined
+  }
+}
+
+export function lintAnnotations(index: MeshIndex): void {
+  for (const kind of ['VirtualService', 'DestinationRule'] as const)
+    for (const object of index.of(kind))
+      for (const [name, value] of Object.entries(object.annotations)) {
+        if (!name.startsWith(ANNOTATION_PREFIX)) continue
+        const rule = RULES.get(name)
+        const at = ['metadata', 'annotations', name]
+        if (rule === undefined) {
+          const hint = didYouMean(name, [...RULES.keys()])
+          const message = `there is no annotation ${name}: it has no effect`
+          index.add('warning', 'OUT-ANNOTATION', object, at, message, hint)
+          continue
+        }
+        const complaint =
+          rule.kind === kind ? rule.check(value) : `it belongs on a ${rule.kind}, not on a ${kind}`
+        if (complaint !== undefined)
+          index.add(
+            'warning',
+            'OUT-ANNOTATION',
+            object,
+            at,
+            `${name} has no effect: ${complaint}`,
+            '',
+          )
+      }
+}

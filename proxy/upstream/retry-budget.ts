@@ -1,0 +1,191 @@
+/**
+ * How many retries a cluster may see, so that they help while something works and do not bury what is
+ * down (config/snapshot.ts RetryBudgetSpec). Counted by each thread. One per cluster; hot: `asked`.
+ */
+import type { RetryBudgetSpec } from '../../config/snapshot.ts'
+import type { Clock } from '../base/clock.ts'
+import { unreachable } from '../base/invariant.ts'
+import type { Limits } from './limits.ts'
+
+export interface RetryBudget {
+  /** A request that is no retry goes to the cluster. */
+  asked(): void
+  /** A retry is wanted: a ticket, or -1. */
+  take(): number
+  /** What came of the retry: `helped` when it got an answer that needs no other. */
+  settle(ticket: number, helped: boolean): void
+  /** Gives back what `take` holds; the exchange is over. */
+  release(ticket: number): void
+  /** Why not, for people. */
+  describe(): string
+}
+
+const slots = 10
+
+/** A count of the last `intervalMs`, forgotten by tenths of it. */
+class Recent {
+  private readonly counts = new Float64Array(slots)
+  private readonly clock: Clock
+  private readonly slotMs: number
+  private sum = 0
+  /** Number of the slot being filled, and the end of it. */
+  private slot = 0
+  private slotEnd = Number.NEGATIVE_INFINITY
+
+  constructor(intervalMs: number, clock: Clock) {
+    this.slotMs = intervalMs / slots
+    this.clock = clock
+  }
+
+  /** Gives the slot it was counted in. */
+  add(): number {
+    if (this.clock.now >= this.slotEnd) this.turn()
+    this.counts[this.slot % slots]!++
+    this.sum++
+    return this.slot
+  }
+
+  /** Takes one back, unless it is forgotten already. */
+  undo(slot: number): void {
+    if (this.clock.now >= this.slotEnd) this.turn()
+    if (slot <= this.slot - slots) return
+    this.counts[slot % slots]!--
+    this.sum--
+  }
+
+  get count(): number {
+    if (this.clock.now >= this.slotEnd) this.turn()
+    return this.sum
+  }
+
+  private turn(): void {
+    const now = Math.floor(this.clock.now / this.slotMs)
+    for (let slot = Math.max(this.slot + 1, now - slots + 1); slot <= now; slot++) {
+      this.sum -= this.counts[slot % slots]!
+      this.counts[slot % slots] = 0
+    }
+    this.slot = now
+    this.slotEnd = (now + 1) * this.slotMs
+  }
+}
+
+/**
+ * A retry that helps costs nothing: where one endpoint of several fails, all its requests are tried
+ * elsewhere. Retries that fail, and those whose end is not known yet, are bounded by the requests of
+ * the same second.
+ */
+class FailingBudget implements RetryBudget {
+  private readonly requests: Recent
+  private readonly spent: Recent
+  private readonly share: number
+  private readonly base: number
+
+  constructor(percent: number, base: number, clock: Clock) {
+    this.share = percent / 100
+    this.base = base
+    this.requests = new Recent(1000, clock)
+    this.spent = new Recent(1000, clock)
+  }
+
+  asked(): void {
+    this.requests.add()
+  }
+
+  take(): number {
+    if (this.spent.count + 1 > this.requests.count * this.share + this.base) return -1
+    return this.spent.add()
+  }
+
+  settle(ticket: number, helped: boolean): void {
+    if (helped) this.spent.undo(ticket)
+  }
+
+  release(): void {
+    // Spent is spent.
+  }
+
+  describe(): string {
+    const percent = Math.round(this.share * 100)
+    return `${percent} % of the last second's ${this.requests.count} requests and ${this.base} more may be repeated in vain, and ${this.spent.count} were`
+  }
+}
+
+/** Istio's retryBudget: a share of what is under way. */
+class ConcurrentBudget implements RetryBudget {
+  private readonly share: number
+  private readonly least: number
+  private readonly limits: Limits
+  private readonly recent: Recent | undefined
+  private running = 0
+
+  constructor(
+    spec: Extract<RetryBudgetSpec, { readonly kind: 'concurrent' }>,
+    limits: Limits,
+    clock: Clock,
+  ) {
+    this.share = spec.percent / 100
+    this.least = spec.minConcurrency
+    this.limits = limits
+    this.recent = spec.intervalMs === 0 ? undefined : new Recent(spec.intervalMs, clock)
+  }
+
+  asked(): void {
+    this.recent?.add()
+  }
+
+  take(): number {
+    if (this.running >= this.most) return -1
+    this.running++
+    return 0
+  }
+
+  settle(): void {
+    // Held until the exchange is over.
+  }
+
+  release(): void {
+    this.running--
+  }
+
+  describe(): string {
+    return `retryBudget allows ${Math.floor(this.most)} retries at once, and ${this.running} are under way`
+  }
+
+  private get most(): number {
+    const requests = Math.max(this.limits.requests.own, this.recent?.count ?? 0)
+    return Math.max(this.least, this.share * requests)
+  }
+}
+
+const unlimited: RetryBudget = {
+  asked: () => undefined,
+  take: () => 0,
+  settle: () => undefined,
+  release: () => undefined,
+  describe: () => '',
+}
+
+/** A lone request may be repeated by any thread, however many there are. */
+const leastPerThread = 3
+
+/** `threads` share what is allowed beside the share of requests. */
+export function retryBudget(
+  spec: RetryBudgetSpec,
+  limits: Limits,
+  clock: Clock,
+  threads: number,
+): RetryBudget {
+  switch (spec.kind) {
+    case 'off':
+      return unlimited
+    case 'concurrent':
+      return new ConcurrentBudget(spec, limits, clock)
+    case 'failing': {
+      const part = Math.ceil(spec.perSecond / threads)
+      const base = Math.min(spec.perSecond, Math.max(leastPerThread, part))
+      return new FailingBudget(spec.percent, base, clock)
+    }
+    default:
+      return unreachable(spec)
+  }
+}
