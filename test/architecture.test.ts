@@ -1,7 +1,8 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import {
+  benchBreaches,
   cycles,
   httpStackBreaches,
   layerBreaches,
@@ -24,6 +25,20 @@ t.test('the project keeps the rules of the house', async (t) => {
   t.same(cycles(modules), [], 'no imports run in a ring')
   t.same(lengthBreaches(modules), [], 'no file and no function is too long')
   t.same(topLevelBreaches(readdirSync(root)), [], 'the top level holds only what it should')
+})
+
+t.test('the bench that a hot file names is there', async (t) => {
+  const text = (file: string) => readFileSync(join(root, file), 'utf8')
+  t.same(
+    benchBreaches(modules, text, (file) => existsSync(join(root, file))),
+    [],
+  )
+  const planted = benchBreaches(
+    modules.filter(({ file }) => file === 'proxy/net/splice.ts'),
+    () => '/** Hot: bench/micro/gone.bench.ts. */',
+    (file) => existsSync(join(root, file)),
+  )
+  t.same(planted, ['proxy/net/splice.ts: bench/micro/gone.bench.ts does not exist'])
 })
 
 t.test('every folder of the proxy is in the layer table', async (t) => {

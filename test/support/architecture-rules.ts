@@ -145,6 +145,21 @@ export function lengthBreaches(modules: readonly Module[]): string[] {
   })
 }
 
+/** Hot files open by naming their bench: it must be there. `text` and `exists` take paths within the project. */
+export function benchBreaches(
+  modules: readonly Module[],
+  text: (file: string) => string,
+  exists: (file: string) => boolean,
+): string[] {
+  return modules
+    .filter(({ file }) => isWithin(file, 'proxy'))
+    .flatMap(({ file }) =>
+      [...text(file).matchAll(/\bbench\/[\w./-]+\.ts\b/g)]
+        .filter(([named]) => !exists(named))
+        .map(([named]) => `${file}: ${named} does not exist`),
+    )
+}
+
 const topLevel = new Set(
   ['proxy', 'iptables', 'config', 'bench', 'test', 'examples', 'docs', 'package.json']
     .concat(['package-lock.json', 'tsconfig.json', 'biome.json', 'Dockerfile', 'README.md'])
