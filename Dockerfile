@@ -26,7 +26,8 @@ WORKDIR /outrider
 COPY --from=build /outrider/package.json /outrider/LICENSE ./
 COPY --from=build /outrider/node_modules node_modules
 COPY --from=build /outrider/dist dist
-ENV NODE_ENV=production OUTRIDER_CONFIG=/etc/outrider
+# Each malloc arena keeps what its threads gave back: two are enough (the launcher does the same).
+ENV NODE_ENV=production OUTRIDER_CONFIG=/etc/outrider MALLOC_ARENA_MAX=2
 # The number capture leaves alone (config/ports.ts): the proxy's own connections are not sent back to it.
 USER 1337:1337
 EXPOSE 15001 15006 15021 15090
