@@ -8,6 +8,7 @@ import type { Log } from './log.ts'
 import { freePort, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
+import { Sharing } from './sharing.ts'
 import { StartFailure } from './start-failure.ts'
 
 export interface SupervisorOptions {
@@ -43,13 +44,18 @@ type Bind = WorkerSettings['binds'][number]
 /** Deaths of linking one snapshot before a replacement gets the last one that could be linked. */
 const poisonedAfter = 2
 
+const mostNotes = 1_000
+
 export class Supervisor {
   readonly seats: readonly Seat[]
   ports: BoundPorts | undefined
   /** With the real ports, the same in every worker. */
   readonly binds: Bind[] = []
   private readonly options: SupervisorOptions
+  private readonly sharing: Sharing
   private readonly queries = new Queries()
+  /** What workers had logged, so that the others do not repeat it. */
+  private readonly noted = new Set<string>()
   private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
   /** What replacements get: the published snapshot with the newest endpoints. */
   private current: Snapshot | undefined
@@ -71,6 +77,10 @@ export class Supervisor {
     }
     const ids = Array.from({ length: options.settings.workers }, (_, id) => id)
     this.seats = ids.map((id) => new Seat(id, options.script, backoff, events))
+    this.sharing = new Sharing({
+      threads: ids.length,
+      post: (worker, message) => this.seats[worker]?.post({ type: 'shared', message }),
+    })
   }
 
   /** Starts and resolves when the first worker listens; rejects with a StartFailure. */
@@ -99,6 +109,7 @@ export class Supervisor {
 
   publish(snapshot: Snapshot): void {
     this.current = snapshot
+    this.sharing.follow(snapshot)
     for (const seat of this.seats) {
       seat.linkDeaths = 0
       if (seat.state === 'starting' || seat.state === 'serving')
@@ -200,6 +211,7 @@ export class Supervisor {
 
   /** A snapshot that kills its linkers would leave nobody serving: then the last good one stays. */
   private offer(seat: Seat): void {
+    this.sharing.welcome(seat.id)
     const poisoned = seat.linkDeaths >= poisonedAfter && this.proven !== undefined
     const snapshot = poisoned ? this.proven : this.current
     if (snapshot !== undefined) seat.post({ type: 'snapshot', snapshot })
@@ -220,6 +232,12 @@ export class Supervisor {
       case 'instruments':
         this.options.onInstruments?.(seat.id, message.message)
         break
+      case 'shared':
+        this.sharing.receive(seat.id, message.message)
+        break
+      case 'note':
+        this.note(message.key, message.text)
+        break
       case 'answer':
         this.queries.settle(message.id, message.value)
         break
@@ -227,6 +245,13 @@ export class Supervisor {
         this.drained(seat, { finished: message.finished, cut: message.cut })
         break
     }
+  }
+
+  private note(key: string, text: string): void {
+    if (this.noted.has(key)) return
+    if (this.noted.size >= mostNotes) this.noted.clear()
+    this.noted.add(key)
+    this.options.log.warn({}, text)
   }
 
   private listening(ports: BoundPorts): void {
@@ -257,6 +282,7 @@ export class Supervisor {
 
   private replace(seat: Seat, error: unknown, code: number): void {
     this.queries.abandon(seat.id)
+    this.sharing.forget(seat.id)
     this.drained(seat, { finished: 0, cut: 0 })
     this.options.onGone?.(seat.id)
     if (this.stopping) {

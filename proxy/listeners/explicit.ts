@@ -31,14 +31,17 @@ export class Explicit implements HttpListener, SniffOwner {
   readonly direction = 'outbound'
   private readonly around: Surroundings
   private readonly bind: Bind | undefined
+  /** A tunnel: the client named the service by CONNECT, and names hosts inside as it likes. */
+  private readonly inTunnel: boolean
   /** The last answer of `scope`: clients ask for the same host again and again. */
   private known: { table: Table; authority: string; scope: HttpScope } | undefined = undefined
   private readonly sniffer = new Sniffer(this, () => this.around.services.wheel)
 
   /** `bind` undefined: the outbound port itself. */
-  constructor(around: Surroundings, bind?: Bind) {
+  constructor(around: Surroundings, bind?: Bind, inTunnel = false) {
     this.around = around
     this.bind = bind
+    this.inTunnel = inTunnel
   }
 
   get recorder() {
@@ -57,8 +60,11 @@ export class Explicit implements HttpListener, SniffOwner {
       return
     }
     const listener = this.listenerOf(bind)
-    if (listener !== undefined && listener.spec.http === undefined && !listener.tcp.needServerName)
-      this.forward(connection, bind, silent)
+    const opaque =
+      listener === undefined
+        ? this.inTunnel
+        : listener.spec.http === undefined && !listener.tcp.needServerName
+    if (opaque) this.forward(connection, bind, silent)
     else this.sniffer.sniff(connection)
   }
 
@@ -86,7 +92,7 @@ export class Explicit implements HttpListener, SniffOwner {
   /** A bound port stands for its service whatever Host the client sends. */
   scope(_connection: Connection, head: RequestHead): HttpScope {
     const { table } = this.around
-    if (this.bind !== undefined) {
+    if (this.bind !== undefined && !this.inTunnel) {
       const { service, port } = this.bind
       head.setAuthority(`${service}:${port}`)
     }
@@ -99,22 +105,31 @@ export class Explicit implements HttpListener, SniffOwner {
     return scope
   }
 
-  /** CONNECT: a tunnel to the service as opaque bytes (RFC 9110 9.3.6). */
+  /**
+   * CONNECT: a tunnel to the service (RFC 9110 9.3.6), whose bytes are treated like those of a captured
+   * connection to it. False, so that a reply says why: nobody knows the service, or it is HTTP in HTTP.
+   */
   connect(stream: ServerStream): boolean {
     const { host, port } = splitAuthority(stream.head.authority || stream.head.target)
-    if (port === undefined) return false
-    this.recorder.downstreamOpened('outbound')
+    if (port === undefined || this.inTunnel) return false
+    const { table } = this.around
+    const bind = { service: host, port }
+    if (this.listenerOf(bind) === undefined && !this.isKnown(table, bind)) return false
     const tunnel = new StreamConnection(stream)
     stream.owner = tunnel
-    this.forward(tunnel, { service: host, port }, silent)
+    new Explicit(this.around, bind, true).accept(tunnel)
     tunnel.open(stream.reply(new ResponseHead(200, 'Connection established'), BodyKind.Tunnel))
     return true
+  }
+
+  private isKnown(table: Table, bind: Bind): boolean {
+    return this.byName(table, bind) !== undefined || this.stranger(table) !== undefined
   }
 
   private forward(connection: Connection, to: Bind, verdict: Verdict): void {
     const forward = this.forwardTo(connection, to, verdict)
     if (forward instanceof TcpForward) forward.start()
-    else refuse(this.recorder, 'outbound', connection, forward)
+    else refuse(this.around.services, 'outbound', connection, forward)
   }
 
   /** For the sniffer: it looks at bound ports only. */
@@ -139,7 +154,7 @@ export class Explicit implements HttpListener, SniffOwner {
     const { bytes: already, ended, serverName } = verdict
     if (cluster === undefined) {
       const { origin } = table.snapshot.outbound.policy
-      return { kind: 'stranger', destination, origin, serverName }
+      return { kind: 'stranger', destination, origin, serverName, isTls: tls !== undefined }
     }
     return new TcpForward(
       {

@@ -42,7 +42,7 @@ export class Inbound implements SniffOwner, HttpListener {
       destination === undefined ||
       (this.captured && loopsBack(destination, connection.local, 'inbound', this.around.ownPorts))
     ) {
-      refuse(this.recorder, 'inbound', connection, { kind: 'loop', destination })
+      refuse(this.around.services, 'inbound', connection, { kind: 'loop', destination })
       return
     }
     const port = this.around.table.inbound(destination.port)

@@ -2,9 +2,12 @@
 import type { ExchangeServices } from '../exchange/scope.ts'
 import type { ServerCodec } from '../http/codec.ts'
 import type { TcpServices } from '../tcp/forward.ts'
+import type { Notes } from './notes.ts'
 
 /** Once per worker. */
 export interface ListeningServices extends ExchangeServices, TcpServices {
   /** Open HTTP connections of clients. */
   readonly codecs: Set<ServerCodec>
+  /** What is said in the log once, not per connection. */
+  readonly note: Notes
 }

@@ -53,7 +53,7 @@ export class Outbound implements SniffOwner, HttpListener {
       destination === undefined ||
       loopsBack(destination, connection.local, 'outbound', ownPorts)
     ) {
-      refuse(this.recorder, 'outbound', connection, { kind: 'loop', destination })
+      refuse(this.around.services, 'outbound', connection, { kind: 'loop', destination })
       return
     }
     const listener = this.listenerOf(connection)
@@ -111,7 +111,7 @@ export class Outbound implements SniffOwner, HttpListener {
   private forward(connection: Connection, verdict: Verdict): void {
     const forward = this.forwardOf(connection, verdict)
     if (forward instanceof TcpForward) forward.start()
-    else refuse(this.recorder, 'outbound', connection, forward)
+    else refuse(this.around.services, 'outbound', connection, forward)
   }
 
   forwardOf(connection: Connection, verdict: Verdict): TcpForward | Refusal {
@@ -131,7 +131,8 @@ export class Outbound implements SniffOwner, HttpListener {
         return { kind: 'no-cluster', cluster: choice.cluster, origin: choice.origin }
       const { origin } = table.snapshot.outbound.policy
       const { serverName } = verdict
-      return { kind: 'stranger', destination: destination!, origin, serverName }
+      const isTls = tls !== undefined
+      return { kind: 'stranger', destination: destination!, origin, serverName, isTls }
     }
     return new TcpForward(
       {

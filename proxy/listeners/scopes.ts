@@ -59,6 +59,7 @@ export class OutboundScope implements HttpScope {
   readonly normalization: HttpScope['normalization']
   readonly version: string
   readonly policyOrigin: HttpScope['policyOrigin']
+  readonly ownAddress: string
   readonly passthrough = forwardAsIs
   private readonly snapshot: Snapshot
   private readonly parts: ScopeParts
@@ -74,6 +75,7 @@ export class OutboundScope implements HttpScope {
     this.services = parts.services
     this.normalization = snapshot.mesh.pathNormalization
     this.version = snapshot.version
+    this.ownAddress = snapshot.workload.addresses[0] ?? ''
     this.policyOrigin = snapshot.outbound.policy.origin
     const { clusters } = parts
     this.routes = new RouteTable(spec, { resolve: ({ cluster }) => clusters.get(cluster), port })
@@ -112,6 +114,7 @@ export class InboundScope implements HttpScope {
   readonly normalization: HttpScope['normalization']
   readonly version: string
   readonly policyOrigin = undefined
+  readonly ownAddress: string
   readonly passthrough = forwardAsIs
 
   constructor(snapshot: Snapshot, port: InboundPortSpec, parts: ScopeParts) {
@@ -119,6 +122,7 @@ export class InboundScope implements HttpScope {
     this.services = services
     this.normalization = snapshot.mesh.pathNormalization
     this.version = snapshot.version
+    this.ownAddress = snapshot.workload.addresses[0] ?? ''
     const { spec, endpoints } = inboundCluster(port)
     const routes = inboundRoutes(port)
     const resolve = (): Cluster => clusters.fixed(spec, endpoints)

@@ -27,7 +27,13 @@ const tell = (message: FromWorker): void => port.postMessage(message)
 const failed = (what: string, message: string): void => tell({ type: 'failed', what, message })
 
 const instruments = new Instruments((message) => tell({ type: 'instruments', message }))
-const runtime = new Runtime(settings, instruments, (message) => failed('access log', message))
+const runtime = new Runtime(
+  settings,
+  instruments,
+  (message) => failed('access log', message),
+  (message) => tell({ type: 'shared', message }),
+  (key, text) => tell({ type: 'note', key, text }),
+)
 const doors = new Doors(settings, runtime, failed)
 
 port.on('message', (message: ToWorker) => {
@@ -56,6 +62,9 @@ function receive(message: ToWorker): void {
     }
     case 'endpoints':
       runtime.updateEndpoints(message.set, message.endpoints)
+      break
+    case 'shared':
+      runtime.shared.receive(message.message)
       break
     case 'drain':
       void drain(runtime, doors, message.direction, message.graceMs).then((ledger) =>

@@ -36,7 +36,24 @@ export type ToWorker =
   | { readonly type: 'drain'; readonly direction: 'inbound' | 'all'; readonly graceMs: number }
   | { readonly type: 'log-level'; readonly level: string }
   | { readonly type: 'query'; readonly id: number; readonly what: 'clusters' | 'stats' }
+  /** What must be the same in all workers; what comes before a snapshot holds for it. */
+  | { readonly type: 'shared'; readonly message: SharedToWorker }
   | { readonly type: 'stop' }
+
+export type SharedToWorker =
+  /** Cells for the limits of clusters (base/shared-limits.ts): name and number within `memory`. */
+  | {
+      readonly kind: 'limits'
+      readonly memory: SharedArrayBuffer
+      readonly clusters: ReadonlyArray<readonly [name: string, index: number]>
+    }
+  | { readonly kind: 'limits-gone'; readonly clusters: readonly string[] }
+  /** Another worker waits for a connection: close one that lies idle. */
+  | { readonly kind: 'make-room'; readonly cluster: string }
+
+export type SharedFromWorker =
+  /** A request waits, maxConnections is reached, and other workers hold some of them. */
+  { readonly kind: 'room'; readonly cluster: string }
 
 export type FromWorker =
   /** All listeners are bound. `outbound` and `inbound` are the real ports (0 was allowed). */
@@ -46,6 +63,9 @@ export type FromWorker =
   | { readonly type: 'failed'; readonly what: string; readonly message: string }
   /** New block of shared counters, and what its slots mean (telemetry/instruments.ts). */
   | { readonly type: 'instruments'; readonly message: unknown }
+  | { readonly type: 'shared'; readonly message: SharedFromWorker }
+  /** For the log, once for each key whichever worker says it. */
+  | { readonly type: 'note'; readonly key: string; readonly text: string }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'drained'; readonly finished: number; readonly cut: number }
 

@@ -11,6 +11,7 @@ import { wheel } from '../base/timer-wheel.ts'
 import { type Bind, Explicit } from '../listeners/explicit.ts'
 import { Inbound } from '../listeners/inbound.ts'
 import type { ListeningServices } from '../listeners/listening.ts'
+import { Notes } from '../listeners/notes.ts'
 import { Outbound, type Surroundings } from '../listeners/outbound.ts'
 import { InboundScope, OutboundScope, type ScopeParts } from '../listeners/scopes.ts'
 import { Table } from '../listeners/table.ts'
@@ -21,7 +22,8 @@ import { AccessLog, accessLogSettings, sameAccessLog } from '../telemetry/access
 import type { Instruments } from '../telemetry/instruments.ts'
 import { Recorder } from '../telemetry/recorder.ts'
 import { Clusters } from '../upstream/clusters.ts'
-import type { WorkerSettings } from './messages.ts'
+import type { SharedFromWorker, WorkerSettings } from './messages.ts'
+import { Shared } from './shared.ts'
 
 /** What a listener does with what it accepts. */
 export interface Acceptor {
@@ -39,6 +41,9 @@ export class Runtime implements Surroundings {
   private readonly settings: WorkerSettings
   private readonly instruments: Instruments
   private readonly onProblem: (message: string) => void
+  private readonly note: Notes
+  /** What this worker has in common with the others. */
+  readonly shared: Shared
   /** Ports of this proxy: connections dialed to them would go in circles. */
   readonly ownPorts = new Set<number>()
   private readonly parked: Parked[] = []
@@ -49,10 +54,14 @@ export class Runtime implements Surroundings {
     settings: WorkerSettings,
     instruments: Instruments,
     onProblem: (message: string) => void,
+    tellOthers: (message: SharedFromWorker) => void = () => undefined,
+    note: (key: string, text: string) => void = () => undefined,
   ) {
     this.settings = settings
+    this.shared = new Shared(settings, tellOthers, () => this.live?.clusters)
     this.instruments = instruments
     this.onProblem = onProblem
+    this.note = new Notes(note)
     this.outbound = settings.explicit ? new Explicit(this) : new Outbound(this)
     this.inbound = new Inbound(this, !settings.explicit)
   }
@@ -123,6 +132,7 @@ export class Runtime implements Surroundings {
       exchanges: new Set(),
       forwards: new Set(),
       codecs: new Set(),
+      note: this.note,
     }
     const clusters = new Clusters({
       dialer: new SocketDialer(wheel),
@@ -131,7 +141,10 @@ export class Runtime implements Surroundings {
       wheel,
       clock,
       random,
+      threads: this.settings.workers,
       sourceFor: ({ name }, address) => this.sourceFor(name, address),
+      sharedLimits: ({ name }) => this.shared.limitsOf(name),
+      askForRoom: (cluster) => this.shared.askForRoom(cluster),
     })
     const parts: ScopeParts = {
       services,

@@ -26,6 +26,8 @@ export interface SidecarOptions {
 export class Sidecar {
   readonly exchanges: ExchangeRecord[] = []
   readonly connections: ConnectionRecord[] = []
+  /** What was given to the log once. */
+  readonly notes: string[] = []
   readonly runtime: Runtime
   readonly instruments = new Instruments(() => undefined)
   port = 0
@@ -58,7 +60,8 @@ export class Sidecar {
     const fail = (what: string, why = ''): never => {
       throw new Error(`${what} ${why}`)
     }
-    this.runtime = new Runtime(settings, this.instruments, fail)
+    const note = (_key: string, text: string) => this.notes.push(text)
+    this.runtime = new Runtime(settings, this.instruments, fail, undefined, note)
     this.doors = new Doors(settings, this.runtime, fail)
   }
 

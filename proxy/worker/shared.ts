@@ -1,0 +1,48 @@
+/** What one worker has in common with the others: its end of control/sharing.ts. */
+import { type SharedLimitCells, sharedLimitCells } from '../base/shared-limits.ts'
+import type { Clusters } from '../upstream/clusters.ts'
+import type { SharedFromWorker, SharedToWorker, WorkerSettings } from './messages.ts'
+
+export class Shared {
+  private readonly settings: Pick<WorkerSettings, 'id' | 'workers'>
+  private readonly tell: (message: SharedFromWorker) => void
+  private readonly clusters: () => Clusters | undefined
+  private readonly limits = new Map<string, SharedLimitCells>()
+
+  /** `clusters`: undefined before the first snapshot. */
+  constructor(
+    settings: Pick<WorkerSettings, 'id' | 'workers'>,
+    tell: (message: SharedFromWorker) => void,
+    clusters: () => Clusters | undefined,
+  ) {
+    this.settings = settings
+    this.tell = tell
+    this.clusters = clusters
+  }
+
+  /** Undefined: the cluster has no limits, or this is the only worker. */
+  limitsOf(cluster: string): SharedLimitCells | undefined {
+    return this.limits.get(cluster)
+  }
+
+  askForRoom(cluster: string): void {
+    this.tell({ kind: 'room', cluster })
+  }
+
+  receive(message: SharedToWorker): void {
+    switch (message.kind) {
+      case 'limits': {
+        const { id, workers } = this.settings
+        for (const [name, index] of message.clusters)
+          this.limits.set(name, sharedLimitCells(message.memory, workers, index, id))
+        break
+      }
+      case 'limits-gone':
+        for (const name of message.clusters) this.limits.delete(name)
+        break
+      case 'make-room':
+        this.clusters()?.makeRoom(message.cluster)
+        break
+    }
+  }
+}
