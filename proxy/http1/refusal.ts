@@ -1,5 +1,6 @@
 /** The codec's own answer to bytes that never became a request: plain, final, and saying what is wrong. */
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import { dateText } from '../http/date.ts'
 import { reasonPhrase } from '../http/reason-phrases.ts'
 
 /** The status for a request refused with `error`. */
@@ -27,12 +28,13 @@ export function refusalStatus(error: ProxyError): number {
   }
 }
 
-/** The whole reply; `headOnly` for HEAD. */
+/** The whole reply, its text Envoy's and then ours; `headOnly` for HEAD. */
 export function refusalText(error: ProxyError, headOnly: boolean): string {
   const status = refusalStatus(error)
-  const body = `${error.message}\n`
+  const phrase = reasonPhrase(status)
+  const body = `${phrase}\n\n${error.message}\n`
   const head =
-    `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n` +
+    `HTTP/1.1 ${status} ${phrase}\r\ndate: ${dateText()}\r\n` +
     `content-type: text/plain\r\ncontent-length: ${body.length}\r\n` +
     `x-outrider-reason: ${error.detail}\r\nconnection: close\r\n\r\n`
   return headOnly ? head : head + body

@@ -221,7 +221,8 @@ for (const [name, bytes, status, reason] of table)
       t.match(written, `x-outrider-reason: ${reason}\r\nconnection: close\r\n\r\n`)
       const [head, body] = written.split('\r\n\r\n')
       t.match(head, `content-type: text/plain\r\ncontent-length: ${body?.length}\r\n`)
-      t.match(body, /^[A-Z].*[.]\n$/, 'one plain sentence')
+      t.match(head, /\r\ndate: \w{3}, .* GMT\r\n/, 'RFC 9110 6.6.1: 4xx have a Date')
+      t.match(body, /^[A-Z][A-Za-z ]+\n\n[A-Z].*[.]\n$/, 'the phrase, then one plain sentence')
     }
   })
 
