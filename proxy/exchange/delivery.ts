@@ -204,7 +204,8 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
       this.tryOnce()
       return
     }
-    if (retrying.policy.coversFailure(error) && this.retry(attempt, undefined)) return
+    const { policy } = retrying
+    if (policy.attempts > 0 && policy.coversFailure(error) && this.retry(attempt, undefined)) return
     if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
     exchange.fail(error, triedText(record, this.refusal))
   }
