@@ -206,10 +206,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     if (one.busy) {
       one.leaving = 'max_duration'
       one.codec!.drain()
-      return
-    }
-    this.retire(one, 'max_duration')
-    this.settle()
+    } else this.retire(one, 'max_duration')
   }
 
   // --- the inside
@@ -294,7 +291,6 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
     const unused = this.waiting.length === 0 && (this.draining || room.wanted)
     if (unused || room.owes(one.dialedAt)) {
       this.retire(one, this.draining ? 'drain' : 'room')
-      this.settle()
       return
     }
     one.freedInTurn = this.turn
@@ -315,8 +311,11 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
       one.dialing = undefined
       this.dialing--
     }
-    this.release(one, reason)
+    // Closed before its room is given back: another thread may dial at that very moment.
+    one.closed = true
     one.codec?.destroy(error)
+    this.release(one, reason)
+    this.settle()
     this.context.room.offer()
     this.checkQuiet()
   }

@@ -67,6 +67,8 @@ port.on('message', (message: ToWorker) => {
     case 'log-level':
       behaviour.add(`level:${message.level}`)
       break
+    case 'shared':
+      break
     case 'stop':
       process.exit(0)
   }

@@ -1,0 +1,156 @@
+/** Limits of a DestinationRule hold over all workers of a proxy, and none of them starves. */
+import { readFileSync } from 'node:fs'
+import { Agent } from 'node:http'
+import { test } from 'tap'
+import { compile } from '../../config/compile.ts'
+import { load } from '../../config/load.ts'
+import { Supervisor } from '../../proxy/control/supervisor.ts'
+import { HeardLog } from '../control/support.ts'
+import { serviceYaml } from '../support/sidecar.ts'
+import { ask, type Reply, Upstream } from '../support/upstream.ts'
+
+const workers = 4
+const web = { headers: { host: 'web' } }
+
+const rule = (connectionPool: string): string => `---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web, namespace: default }
+spec:
+  host: web
+  trafficPolicy:
+    connectionPool: ${connectionPool}
+`
+
+/** Real workers under a real supervisor, serving `yaml`. */
+async function startWorkers(yaml: string) {
+  const workload = {
+    name: 'test',
+    namespace: 'default',
+    serviceAccount: 'default',
+    labels: {},
+    addresses: ['127.0.0.1'],
+  }
+  const { snapshot } = compile(load([{ path: 'web.yaml', text: yaml }]).resources, workload)
+  let changed: () => void = () => undefined
+  const supervisor = new Supervisor({
+    script: new URL('../../proxy/worker/main.ts', import.meta.url),
+    settings: {
+      workers,
+      outbound: { address: '127.0.0.1', port: 0 },
+      inbound: undefined,
+      explicit: true,
+      binds: [],
+      app: undefined,
+      accessLog: 'off',
+      logLevel: 'info',
+    },
+    log: new HeardLog(),
+    onChange: () => changed(),
+  })
+  const until = async (is: () => boolean): Promise<void> => {
+    while (!is())
+      await new Promise<void>((done) => {
+        changed = done
+      })
+  }
+  const { outbound } = await supervisor.start()
+  supervisor.publish(snapshot)
+  await until(() => supervisor.settled)
+  return { supervisor, outbound, until, [Symbol.asyncDispose]: () => supervisor.stop() }
+}
+
+/** Counts connections; the most that were open at once, by the kernel's word at each new one. */
+function countConnections(upstream: Upstream) {
+  const counts = { most: 0, total: 0 }
+  upstream.server.on('connection', () => {
+    counts.total++
+    counts.most = Math.max(counts.most, established(upstream.port))
+  })
+  return counts
+}
+
+/** Connections to this port that the proxy has, or is making. */
+function established(port: number): number {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  return lines.filter((line) => {
+    const [, , address, state] = line.trim().split(/\s+/)
+    return address === remote && (state === '01' || state === '02')
+  }).length
+}
+
+async function connectionsOf(supervisor: Supervisor): Promise<number[]> {
+  const stats = (await supervisor.query('stats')) as Map<number, { upstreamConnections: number }>
+  return [...stats.values()].map(({ upstreamConnections }) => upstreamConnections)
+}
+
+test('three connections for four workers: never a fourth, and every client is served', async (t) => {
+  await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
+  const counts = countConnections(upstream)
+  const yaml = serviceYaml('web', [upstream.port]) + rule('{ tcp: { maxConnections: 3 } }')
+  await using mesh = await startWorkers(yaml)
+  const clients = Array.from({ length: 24 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  const statuses = new Map<number, number>()
+  const all = clients.map(async (agent) => {
+    for (let i = 0; i < 15; i++) {
+      const { status } = await ask(mesh.outbound, { ...web, agent })
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+    agent.destroy()
+  })
+  await Promise.all(all)
+  t.same([...statuses], [[200, 24 * 15]])
+  t.equal(counts.most, 3, `${counts.total} connections one after the other`)
+})
+
+test('a request is not kept waiting by a connection that lies idle in another worker', async (t) => {
+  await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
+  const counts = countConnections(upstream)
+  const yaml = serviceYaml('web', [upstream.port]) + rule('{ tcp: { maxConnections: 1 } }')
+  await using mesh = await startWorkers(yaml)
+  const clients = Array.from({ length: 12 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  // One after the other, on connections that the kernel spreads over the workers.
+  for (const agent of clients) t.equal((await ask(mesh.outbound, { ...web, agent })).status, 200)
+  t.equal(counts.most, 1)
+  t.ok(counts.total > 1, `${counts.total} workers had their turn`)
+  for (const agent of clients) agent.destroy()
+})
+
+test('a worker that is killed gives back what it held', async (t) => {
+  const held: Array<() => void> = []
+  let arrived: () => void = () => undefined
+  await using upstream = await Upstream.start((_, reply) => {
+    held.push(() => reply.end('ok'))
+    arrived()
+  })
+  const requests = '{ http: { http2MaxRequests: 4 } }'
+  await using mesh = await startWorkers(serviceYaml('web', [upstream.port]) + rule(requests))
+  const { supervisor, outbound, until } = mesh
+  const waiting: Array<Promise<Reply | undefined>> = []
+  while (held.length < 4) {
+    const here = new Promise<void>((done) => {
+      arrived = done
+    })
+    waiting.push(ask(outbound, web).catch(() => undefined))
+    await here
+  }
+  const refused = await ask(outbound, web)
+  t.match(refused, { status: 503, headers: { 'x-envoy-overloaded': 'true' } })
+  t.match(refused.body, /http2MaxRequests is 4 and 4 are in use/)
+  const before = await connectionsOf(supervisor)
+  const victim = before.findIndex((count) => count > 0)
+  supervisor.seats[victim]?.kill()
+  await until(() => supervisor.seats[victim]?.restarts === 1 && supervisor.settled)
+  const more = before[victim] ?? 0
+  const again = Array.from({ length: more }, () => ask(outbound, web))
+  while (held.length < 4 + more)
+    await new Promise<void>((done) => {
+      arrived = done
+    })
+  t.equal((await ask(outbound, web)).status, 503, 'not one more than before')
+  for (const finish of held) finish()
+  for (const reply of await Promise.all(again)) t.equal(reply.status, 200)
+  const replies = await Promise.all(waiting)
+  t.equal(replies.filter((reply) => reply === undefined).length, more, 'those of the dead worker')
+})
