@@ -21,6 +21,70 @@ export const reasons = {
     what: 'A target `http://host?query` is the path `/` with that query; Envoy refuses it with 404.',
     why: 'RFC 9112 3.2.1: an empty path is sent as `/`.',
   },
+  'protocol-flag': {
+    what: 'Every request that is refused as malformed is logged with the flag DPE; Envoy leaves it out where its codec accepted the bytes (no Host, an escaped NUL in the path).',
+    why: 'One flag finds them all.',
+  },
+  'stays-open': {
+    what: 'After refusing a whole, well-framed request the connection stays open; Envoy closes it.',
+    why: 'Nothing about its framing is in doubt.',
+  },
+  strict: {
+    what: 'Bare CR and LF, folded lines, two Host lines and Transfer-Encoding in HTTP/1.0 are refused with 400; Envoy mends or accepts them.',
+    why: 'Two readers that disagree about lines or lengths can be made to disagree about requests (RFC 9112 2.2, 3.2, 5.2, 6.1).',
+  },
+  'rfc-status': {
+    what: 'A target that is too long gets 414 and an unknown version 505; Envoy answers 431 and 426.',
+    why: 'RFC 9110 15.5.15 and 15.6.6.',
+  },
+  'any-method': {
+    what: 'Methods nobody knows are passed on; Envoy refuses them with 400.',
+    why: 'A method is for the application to judge (RFC 9110 9.1).',
+  },
+  http10: {
+    what: 'HTTP/1.0 is routed and answered; Istio’s Envoy does not accept it as HTTP.',
+    why: 'The rule was written for the service, not for a version.',
+  },
+  'http10-interim': {
+    what: 'Interim replies do not reach HTTP/1.0 clients; Envoy sends them.',
+    why: 'RFC 9110 15.2.',
+  },
+  'all-interim': {
+    what: 'Every interim reply is passed on; Envoy passes the first.',
+    why: 'RFC 9110 15.2.',
+  },
+  trailers: {
+    what: 'Trailers are passed on in both directions; Envoy drops them.',
+    why: 'RFC 9110 6.5.',
+  },
+  'reply-connection': {
+    what: 'Fields that a reply’s `Connection` names are removed, as from requests; Envoy passes them on.',
+    why: 'RFC 9110 7.6.1.',
+  },
+  'upgrade-declined': {
+    what: 'A 200 to a websocket request is passed on with its body; Envoy empties it.',
+    why: 'A server may ignore Upgrade and answer (RFC 9110 7.8).',
+  },
+  'service-time': {
+    what: 'Replies to upgrade requests tell `x-envoy-upstream-service-time` too.',
+    why: 'They are replies like any other.',
+  },
+  'tunnel-end': {
+    what: 'A tunnel that the client ends with FIN passes it on and ended well; Envoy cuts both ways and logs DC.',
+    why: 'Half-close is legal, and ending a websocket is no failure.',
+  },
+  'options-length': {
+    what: 'OPTIONS without a body is sent without Content-Length; Envoy writes `0`.',
+    why: 'There is nothing to announce (RFC 9110 9.3.7).',
+  },
+  'head-framing': {
+    what: 'A redirect or direct response to HEAD names no Transfer-Encoding; Envoy writes `chunked`.',
+    why: 'There is no body to be framed.',
+  },
+  'redirect-port': {
+    what: 'A redirect leaves out a default port that Host names.',
+    why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',
+  },
 } as const
 
 export type Reason = keyof typeof reasons
@@ -33,5 +97,12 @@ export function everywhereReason(
 ): Reason | undefined {
   if (/^reply \d+: server$/.test(path) && envoy === 'istio-envoy') return 'server'
   if (/^log \d+: attempts$/.test(path) && outrider === '0' && envoy === '1') return 'never-tried'
+  if (/^log \d+: details$/.test(path) && refusedByCodec(outrider, envoy)) return 'reason-code'
   return undefined
+}
+
+/** Envoy has one name for nearly all that its parser refuses. */
+function refusedByCodec(outrider = '', envoy = ''): boolean {
+  const theirs = ['http1.codec_error', 'http.invalid_authority']
+  return outrider.startsWith('http1.') && theirs.includes(envoy)
 }

@@ -64,6 +64,7 @@ function fieldsOf(fields: Fields): ReadonlyMap<string, string> {
 
 /** Values that hang on the moment become their kind. */
 function normal(name: string, value: string): string {
+  if (name === 'connection') return value.toLowerCase()
   if (name === 'date') return 'a date'
   if (name === 'x-envoy-upstream-service-time') return 'a number'
   if (name === 'x-request-id' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value))

@@ -20,11 +20,12 @@ import { ok, type Seen, Upstreams } from './upstream.ts'
 
 /** How many behaviours run at once: most of their time is waiting. */
 const atOnce = 6
-const limitMs = 20_000
+const limitMs = 10_000
 /** Nobody has this address: Services without clusterIP are told apart by Host. */
 const dialed = '10.96.0.80'
 
 interface Side {
+  readonly name: string
   readonly upstreams: ReadonlyMap<Behaviour, Upstreams>
   readonly portFor: (behaviour: Behaviour) => number
   /** The lines about connections from these ports, when there are `count`. */
@@ -145,15 +146,20 @@ async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
   const dialogue = new Dialogue(side.portFor(behaviour), behaviour.host)
   const upstreams = side.upstreams.get(behaviour)!
   const limit = new Promise<never>((_, failed) => {
-    const timer = setTimeout(
-      () => failed(new RangeError(`stuck: ${JSON.stringify([dialogue, upstreams.seen])}`)),
-      limitMs,
-    )
+    const timer = setTimeout(() => {
+      const { notes, replies } = dialogue
+      failed(
+        new RangeError(
+          `${side.name} is stuck: ${JSON.stringify([notes, replies, upstreams.seen])}`,
+        ),
+      )
+    }, limitMs)
     timer.unref()
   })
   const all = async () => {
     await behaviour.client(dialogue)
     dialogue.close()
+    await upstreams.settled()
     const count = behaviour.logs ?? dialogue.replies.filter(({ status }) => status !== 0).length
     return side.log(dialogue.ports, count)
   }
@@ -177,6 +183,7 @@ function outriderSide(
         attempts: 'attempts' in record ? record.attempts : 0,
       }))
   return {
+    name: 'Outrider',
     upstreams,
     portFor: () => door,
     log: async (ports, count) => {
@@ -191,6 +198,7 @@ function envoySide(envoy: Envoy, upstreams: ReadonlyMap<Behaviour, Upstreams>): 
   const linesOf = (ports: readonly number[]): LogLine[] =>
     envoy.lines.filter(({ port }) => ports.includes(port))
   return {
+    name: 'Envoy',
     upstreams,
     portFor: ({ envoy: settings }) => envoy.port(settings?.listener ?? 'http'),
     log: async (ports, count) => {

@@ -82,6 +82,7 @@ export function firstThen(first: Script, then: Script): Script {
 export class Upstreams {
   readonly seen: Seen[] = []
   private readonly servers: Server[] = []
+  private waiting: Array<() => void> = []
   private readonly sockets = new Set<Socket>()
 
   /** Returns its port. `endpoint` names it in what is seen. */
@@ -94,6 +95,12 @@ export class Upstreams {
     })
     this.servers.push(server)
     return listening(server)
+  }
+
+  /** Resolves when no request is under way. */
+  async settled(): Promise<void> {
+    while (this.seen.some(({ ending }) => ending === 'open'))
+      await new Promise<void>((done) => this.waiting.push(done))
   }
 
   close(): void {
@@ -124,6 +131,7 @@ export class Upstreams {
         seen!.trailers = trailers
         seen!.ending = 'whole'
         wholeOf()
+        this.wake()
       },
     })
     socket.on('data', (bytes: Buffer) => {
@@ -132,8 +140,13 @@ export class Upstreams {
     })
     const over = () => {
       if (seen?.ending === 'open') seen.ending = 'cut'
-      if (call?.onBytes === undefined) socket.end()
+      this.wake()
+      socket.end()
     }
     socket.on('end', over).on('close', over)
+  }
+
+  private wake(): void {
+    for (const done of this.waiting.splice(0)) done()
   }
 }

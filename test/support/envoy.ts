@@ -37,6 +37,16 @@ export const envoyLog = extension(
   { log_format: { json_format: logFormat } },
 )
 
+/** What Istio's bootstrap changes of Envoy's own defaults. */
+const asIstio = {
+  layers: [
+    {
+      name: 'istio',
+      static_layer: { 'envoy.reloadable_features.http_reject_path_with_fragment': false },
+    },
+  ],
+}
+
 export class Envoy {
   readonly lines: EnvoyLine[] = []
   private readonly child: ChildProcess
@@ -63,7 +73,8 @@ export class Envoy {
   static async start(folder: string, listeners: object[], clusters: object[]): Promise<Envoy> {
     const file = join(folder, 'envoy.json')
     const admin = { address: socketAddress('127.0.0.1', 0) }
-    writeFileSync(file, JSON.stringify({ admin, static_resources: { listeners, clusters } }))
+    const static_resources = { listeners, clusters }
+    writeFileSync(file, JSON.stringify({ admin, static_resources, layered_runtime: asIstio }))
     const envoy = new Envoy(file)
     await envoy.until(() => envoy.text.includes('starting main dispatch loop'))
     const address = /admin address: (\S+)/.exec(envoy.text)?.[1]
@@ -82,7 +93,7 @@ export class Envoy {
   async until(holds: () => boolean): Promise<void> {
     while (!holds()) {
       if (this.child.exitCode !== null || this.child.signalCode !== null)
-        throw new RangeError(`Envoy ended and said:\n${this.text.slice(-4_000)}`)
+        throw new RangeError(`Envoy ended and said:\n${complaints(this.text)}`)
       await new Promise<void>((done) => this.looks.add(done))
     }
   }
@@ -98,6 +109,12 @@ export class Envoy {
     for (const done of this.looks) done()
     this.looks.clear()
   }
+}
+
+/** Envoy says much when it starts; what was wrong comes with these levels. */
+function complaints(text: string): string {
+  const bad = text.split('\n').filter((line) => /\[(?:error|critical)\]/.test(line))
+  return bad.join('\n').slice(0, 2_000) || text.slice(-2_000)
 }
 
 function readLine(line: string): EnvoyLine {

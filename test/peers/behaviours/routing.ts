@@ -1,6 +1,6 @@
 /** Which route takes a request, and where it goes. */
 import { type Behaviour, destination, to } from '../behaviour.ts'
-import type { Asked, Dialogue } from '../dialogue.ts'
+import { asks, paths } from '../client-steps.ts'
 
 /** A rule of a VirtualService whose requests carry `x-route: name` upstream. */
 function rule(host: string, name: string, ...match: object[]): object {
@@ -21,15 +21,6 @@ export function setsRequest(key: string, value: string): object {
 const exact = (text: string) => ({ string_match: { exact: text } })
 const prefix = (text: string) => ({ string_match: { prefix: text } })
 const regex = (text: string) => ({ string_match: { safe_regex: { regex: text } } })
-
-/** Asks one after the other. */
-const asks =
-  (...all: Asked[]) =>
-  async (client: Dialogue) => {
-    for (const asked of all) await client.ask(asked)
-  }
-
-const paths = (...all: string[]) => asks(...all.map((path) => ({ path })))
 
 export const routing: readonly Behaviour[] = [
   {

@@ -1,0 +1,4 @@
+import { edits } from './behaviours/edits.ts'
+import { compareWithEnvoy } from './side-by-side.ts'
+
+await compareWithEnvoy(edits)
