@@ -85,7 +85,7 @@ export const faults: readonly Fault[] = [
     status: 503,
     flags: 'UF,URX',
     details: `${before}{connection_failure}`,
-    reply: new RegExp(`^${connectText}connection failure\n[sS]*ECONNREFUSED[sS]*tried 3 times`),
+    reply: new RegExp(`^${connectText}connection failure\n[\\s\\S]*ECONNREFUSED[\\s\\S]*tried 3 times`),
     attempts: 3,
   },
   {
