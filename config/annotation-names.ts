@@ -7,4 +7,12 @@ export const ANNOTATION_PREFIX = 'outrider.dev/'
 export const Annotation = {
   /** DestinationRule: `off`, `20%` or `20% 10/s` (compile-retry-budget.ts). */
   RetryBudget: 'outrider.dev/retry-budget',
+  /** DestinationRule: `PEAK_EWMA` (compile-balancing.ts). */
+  LoadBalancer: 'outrider.dev/load-balancer',
+  /** VirtualService: faults of its HTTP rules (fault-text.ts). */
+  Faults: 'outrider.dev/faults',
+  /** VirtualService: `before-retries` or `each-try`. */
+  FaultPlacement: 'outrider.dev/fault-placement',
+  /** VirtualService: a whole number. */
+  FaultSeed: 'outrider.dev/fault-seed',
 } as const

@@ -5,6 +5,7 @@
  */
 
 import { ANNOTATION_PREFIX, Annotation } from './annotation-names.ts'
+import { loadBalancerComplaint } from './compile-balancing.ts'
 import { readRetryBudget } from './compile-retry-budget.ts'
 import { didYouMean } from './diagnostics.ts'
 import type { MeshIndex } from './mesh-index.ts'
@@ -16,6 +17,7 @@ interface Rule {
 }
 
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  [Annotation.LoadBalancer, { kind: 'DestinationRule', check: loadBalancerComplaint }],
   [Annotation.RetryBudget, { kind: 'DestinationRule', check: complaintOf(readRetryBudget) }],
 ])
 

@@ -1,38 +1,54 @@
 /** One cluster per port of every service in scope, and one per subset that a DestinationRule in force defines. */
 import { hash } from 'node:crypto'
 import { Annotation } from './annotation-names.ts'
+import { Balancing } from './compile-balancing.ts'
 import { type Client, tell } from './compile-client.ts'
 import { clusterName } from './compile-destinations.ts'
 import { type EndpointIndex, endpointSetKey } from './compile-endpoints.ts'
+import { NearnessIndex } from './compile-nearness.ts'
 import { outlierDetectionSpec } from './compile-outliers.ts'
 import {
   blocksFor,
-  loadBalancerSpec,
   type MergedRule,
   type PolicyIndex,
   PoolSettings,
   subsetOrigin,
 } from './compile-policies.ts'
-import { blockPlace, originOf } from './compile-policy-places.ts'
+import { type BlockPlace, balancingPlace, blockPlace, originOf } from './compile-policy-places.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { retryBudgetSpec } from './compile-retry-budget.ts'
-import type { ClusterSpec, EndpointSpec } from './snapshot.ts'
+import type { ClusterSpec, EndpointSpec, Origin } from './snapshot.ts'
 
 export interface Clusters {
   readonly clusters: Map<string, ClusterSpec>
   readonly endpointSets: Map<string, readonly EndpointSpec[]>
 }
 
-const noLabels = {}
+const noLabels: Readonly<Record<string, string>> = {}
 
+/** What the clusters of one snapshot share. */
+interface Shared {
+  readonly pools: PoolSettings
+  readonly balancing: Balancing
+  readonly nearness: NearnessIndex
+  readonly client: Client
+}
+
+/** `registry`: all services, also those that this workload does not call. */
 export function buildClusters(
   services: Iterable<MeshService>,
+  registry: readonly MeshService[],
   endpoints: EndpointIndex,
   policies: PolicyIndex,
   client: Client,
 ): Clusters {
   const built: Clusters = { clusters: new Map(), endpointSets: new Map() }
-  const pools = new PoolSettings(client)
+  const shared: Shared = {
+    pools: new PoolSettings(client),
+    balancing: new Balancing(),
+    nearness: new NearnessIndex(client, endpoints, registry),
+    client,
+  }
   for (const service of services) {
     const rule = policies.ruleFor(service)
     if (!endpoints.knowsNode) tellUnknownNode(service, client)
@@ -42,7 +58,7 @@ export function buildClusters(
         built.endpointSets.set(endpointSetKey(port.number, service.hostname), found)
       const names = ['', ...(rule?.subsets.keys() ?? [])]
       for (const subset of names) {
-        const cluster = clusterSpec(service, port, rule, subset, pools, client)
+        const cluster = clusterSpec(service, port, rule, subset, shared)
         built.clusters.set(cluster.name, cluster)
       }
     }
@@ -69,17 +85,22 @@ function clusterSpec(
   port: MeshPort,
   rule: MergedRule | undefined,
   subset: string,
-  pools: PoolSettings,
-  client: Client,
+  { balancing, client, nearness, pools }: Shared,
 ): ClusterSpec {
   const written = rule?.subsets.get(subset)?.subset
   const blocks = blocksFor(rule, port.number, written)
-  const loadBalancer = loadBalancerSpec(blocks)
+  const meshOutliers = client.mesh.defaultTrafficPolicy?.outlierDetection
+  const outliersAt = blockPlace('outlierDetection', rule, port.number, subset, client)
+  const balancedAt = blockPlace('loadBalancer', rule, port.number, subset, client)
+  const annotations = rule?.source.annotations ?? noLabels
+  const near =
+    service.discovery === 'original-destination'
+      ? undefined
+      : nearness.of(service, blocks, balancedAt, outliersAt)
+  const loadBalancer = balancing.for(blocks.loadBalancer, annotations, near?.locality)
   const discovery = loadBalancer.kind === 'PASSTHROUGH' ? 'original-destination' : service.discovery
   const original = discovery === 'original-destination'
   const { hostname, name, namespace, external } = service
-  const meshOutliers = client.mesh.defaultTrafficPolicy?.outlierDetection
-  const outliersAt = blockPlace('outlierDetection', rule, port.number, subset, client)
   const acting = {
     name: clusterName(port.number, subset, hostname),
     discovery,
@@ -94,10 +115,7 @@ function clusterSpec(
     subsetLabels: written?.labels ?? noLabels,
     loadBalancer,
     connectionPool: pools.for(blocks),
-    retryBudget: retryBudgetSpec(
-      blocks.retryBudget,
-      rule?.source.annotations[Annotation.RetryBudget],
-    ),
+    retryBudget: retryBudgetSpec(blocks.retryBudget, annotations[Annotation.RetryBudget]),
     outlierDetection: outlierDetectionSpec(blocks.outlierDetection ?? meshOutliers, outliersAt),
     dnsRefreshMs: client.mesh.dnsRefreshRateMs,
     external,
@@ -108,7 +126,18 @@ function clusterSpec(
     policyOrigin: rule === undefined ? undefined : policyOrigin(rule, subset),
     poolOrigin: originOf(blockPlace('connectionPool', rule, port.number, subset, client)),
     outlierOrigin: originOf(outliersAt),
+    ...balancingOrigins(balancingPlace(balancedAt, rule?.source), near?.origin),
     hash: hash('sha256', JSON.stringify(acting), 'base64url').slice(0, 22),
+  }
+}
+
+function balancingOrigins(
+  place: BlockPlace | undefined,
+  localityOrigin: Origin | undefined,
+): Pick<ClusterSpec, 'loadBalancerOrigin' | 'localityOrigin'> {
+  return {
+    ...(place === undefined ? {} : { loadBalancerOrigin: place.resource.originAt(place.path) }),
+    ...(localityOrigin === undefined ? {} : { localityOrigin }),
   }
 }
 

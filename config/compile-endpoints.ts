@@ -1,5 +1,6 @@
 /** Where services answer: EndpointSlices joined with Pods, selected Pods, WorkloadEntries, listed endpoints. */
 import { LabelIndex, LabelPool, put } from './compile-labels.ts'
+import { localityOf, zoneOf } from './compile-locality.ts'
 import { canonicalAddress, type Labels } from './compile-names.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { compareText } from './diagnostics.ts'
@@ -27,6 +28,7 @@ export class EndpointIndex {
   private readonly pods: readonly Pod[]
   private readonly entries: readonly Entry[]
   private readonly workload: WorkloadSpec
+  private readonly tellsNodes: boolean
   private readonly podsByLabel: LabelIndex<Pod>
   private readonly entriesByLabel: LabelIndex<Entry>
   private readonly slices = new Map<string, Of<'EndpointSlice'>[]>()
@@ -44,11 +46,14 @@ export class EndpointIndex {
     entries: readonly Entry[],
     workload: WorkloadSpec,
     before?: EndpointIndex,
+    /** Endpoints tell their nodes: nearness asks for them. */
+    tellsNodes = false,
   ) {
     const namespaceOf = ({ namespace }: { readonly namespace: string }) => namespace
     this.pods = pods
     this.entries = entries
     this.workload = workload
+    this.tellsNodes = tellsNodes
     for (const slice of slices) {
       const service = slice.labels['kubernetes.io/service-name']
       if (service === undefined || slice.spec.addressType === 'FQDN') continue
@@ -56,6 +61,7 @@ export class EndpointIndex {
     }
     if (
       before !== undefined &&
+      before.tellsNodes === tellsNodes &&
       sameItems(pods, before.pods) &&
       sameItems(entries, before.entries)
     ) {
@@ -76,7 +82,8 @@ export class EndpointIndex {
 
   /** The same Pods and WorkloadEntries with other slices. */
   withSlices(slices: readonly Of<'EndpointSlice'>[]): EndpointIndex {
-    return new EndpointIndex(this.pods, slices, this.entries, this.workload, this)
+    const { entries, pods, tellsNodes, workload } = this
+    return new EndpointIndex(pods, slices, entries, workload, this, tellsNodes)
   }
 
   /** What was found before holds for services whose slices are the same. */
@@ -112,6 +119,14 @@ export class EndpointIndex {
       this.pods.find(({ spec }) => spec.addresses.some(isAt)) ??
       this.pods.find((pod) => pod.name === name && pod.namespace === namespace)
     )
+  }
+
+  /** As told, as its labels say, else as its Pod or an EndpointSlice with its address says; or ``. */
+  localityOf(workload: WorkloadSpec): string {
+    if (workload.locality !== undefined) return workload.locality
+    const pod = this.podOf(workload)
+    const zone = zoneOf(workload.addresses, [...this.slices.values()].flat())
+    return localityOf({ ...pod?.labels, ...workload.labels }, zone)
   }
 
   private podNamed(key: string): Pod | undefined {
@@ -190,7 +205,7 @@ export class EndpointIndex {
       for (const address of endpoint.addresses) {
         const canonical = canonicalAddress(address)
         const pod = this.podBehind(slice.namespace, endpoint, canonical)
-        yield this.endpoint(canonical, port, healthy, pod, endpoint.zone)
+        yield this.endpoint(canonical, port, healthy, pod, endpoint)
       }
     }
   }
@@ -215,7 +230,7 @@ export class EndpointIndex {
     if (service?.spec.internalTrafficPolicy === 'Local' && !this.isLocal(nodeName)) return
     const healthy = ready || service?.spec.publishNotReadyAddresses === true
     for (const address of addresses)
-      yield this.endpoint(canonicalAddress(address), port, healthy, pod, undefined)
+      yield this.endpoint(canonicalAddress(address), port, healthy, pod, {})
   }
 
   private endpoint(
@@ -223,8 +238,9 @@ export class EndpointIndex {
     port: number,
     healthy: boolean,
     pod: Pod | undefined,
-    zone: string | undefined,
+    { zone, nodeName }: Pick<SliceEndpoint, 'zone' | 'nodeName'>,
   ): EndpointSpec {
+    const node = this.tellsNodes ? (nodeName ?? pod?.spec.nodeName) : undefined
     return {
       address,
       port,
@@ -234,6 +250,7 @@ export class EndpointIndex {
       healthy,
       workload: pod?.name ?? '',
       serviceAccount: pod?.spec.serviceAccountName ?? '',
+      ...(node === undefined ? {} : { node }),
     }
   }
 
@@ -278,6 +295,7 @@ export class EndpointIndex {
       healthy: true,
       workload,
       serviceAccount: entry.serviceAccount,
+      ...(entry.network === '' ? {} : { network: entry.network }),
     }
   }
 }
@@ -318,15 +336,4 @@ export function portOfPod(pod: Pod, targetPort: number | string): number | undef
     for (const { name, containerPort } of container.ports)
       if (name === targetPort) return containerPort
   return undefined
-}
-
-function localityOf(labels: Labels, zone: string | undefined): string {
-  const written = labels['istio-locality']
-  if (written !== undefined) return written.replaceAll('.', '/')
-  const parts = [
-    labels['topology.kubernetes.io/region'] ?? '',
-    labels['topology.kubernetes.io/zone'] ?? zone ?? '',
-    labels['topology.istio.io/subzone'] ?? '',
-  ]
-  return parts.join('/').replace(/\/+$/, '')
 }

@@ -4,7 +4,7 @@ import { bySpecificity, hasLabels, isExported, isWildcard, resolveHost } from '.
 import type { MeshService, Of } from './compile-registry.ts'
 import type { ConnectionPool, PolicyBlocks, TrafficPolicy } from './kinds.ts'
 import { hostCovers } from './schema/hosts.ts'
-import type { ConnectionPoolSpec, LoadBalancerSpec, Origin } from './snapshot.ts'
+import type { ConnectionPoolSpec, Origin } from './snapshot.ts'
 
 type Rule = Of<'DestinationRule'>
 type Subset = Rule['spec']['subsets'][number]
@@ -162,17 +162,6 @@ function atPort(policy: TrafficPolicy | undefined, port: number): PolicyBlocks {
 export function subsetOrigin(rule: MergedRule, name: string): Origin {
   const { source, index } = rule.subsets.get(name)!
   return source.originAt(['spec', 'subsets', index])
-}
-
-const BALANCERS: Readonly<Record<string, LoadBalancerSpec>> = {
-  ROUND_ROBIN: { kind: 'ROUND_ROBIN' },
-  RANDOM: { kind: 'RANDOM' },
-  PASSTHROUGH: { kind: 'PASSTHROUGH' },
-}
-const leastRequest: LoadBalancerSpec = { kind: 'LEAST_REQUEST' }
-
-export function loadBalancerSpec(blocks: PolicyBlocks): LoadBalancerSpec {
-  return BALANCERS[blocks.loadBalancer?.simple ?? ''] ?? leastRequest
 }
 
 // --- connection pools -----------------------------------------------------------------------------------

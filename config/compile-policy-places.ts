@@ -1,4 +1,5 @@
 /** Where a block of the policy in force was written, for those who want to open the file there. */
+import { Annotation } from './annotation-names.ts'
 import type { Client } from './compile-client.ts'
 import type { MergedRule } from './compile-policies.ts'
 import type { PolicyBlocks } from './kinds.ts'
@@ -12,7 +13,7 @@ export interface BlockPlace {
 
 /** Undefined: it was written nowhere. The same order of precedence as `blocksFor`. */
 export function blockPlace(
-  block: 'connectionPool' | 'outlierDetection',
+  block: 'connectionPool' | 'outlierDetection' | 'loadBalancer' | 'tls',
   rule: MergedRule | undefined,
   port: number,
   subset: string,
@@ -21,12 +22,23 @@ export function blockPlace(
   const written = rule && ruleBlockPlace(block, rule, port, subset)
   if (written !== undefined) return written
   const { mesh, meshConfig } = client
-  if (meshConfig === undefined || mesh.defaultTrafficPolicy?.[block] === undefined) return undefined
+  if (block === 'tls') return undefined
+  if (block === 'loadBalancer' || meshConfig === undefined) return undefined
+  if (mesh.defaultTrafficPolicy?.[block] === undefined) return undefined
   return { resource: meshConfig, path: ['spec', 'defaultTrafficPolicy', block] }
 }
 
 export function originOf(place: BlockPlace | undefined): Origin | undefined {
   return place?.resource.originAt(place.path)
+}
+
+/** Where the balancing policy is written: undefined for the default. `block`: of loadBalancer. */
+export function balancingPlace(
+  block: BlockPlace | undefined,
+  rule: Resource | undefined,
+): BlockPlace | undefined {
+  if (rule?.annotations[Annotation.LoadBalancer] !== 'PEAK_EWMA') return block
+  return { resource: rule, path: ['metadata', 'annotations', Annotation.LoadBalancer] }
 }
 
 function ruleBlockPlace(

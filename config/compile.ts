@@ -15,6 +15,7 @@ import { reuse } from './compile-reuse.ts'
 import { RuleCompiler } from './compile-routes.ts'
 import { type Alias, buildScopes, type Scope, selectSidecar } from './compile-scope.ts'
 import { TableBuilder } from './compile-tables.ts'
+import { asksForNodes } from './compile-traffic-distribution.ts'
 import { versionOf } from './compile-version.ts'
 import { meshRoutes } from './compile-virtual-services.ts'
 import { compareProblems } from './diagnostics.ts'
@@ -123,7 +124,9 @@ function compileContent(
   const pods = sorted.unordered('Pod')
   const slices = sorted.unordered('EndpointSlice')
   const entries = sorted.unordered('WorkloadEntry')
-  const endpoints = new EndpointIndex(pods, slices, entries, workload, before)
+  const policyRules = sorted.of('DestinationRule')
+  const tellsNodes = asksForNodes(registry, policyRules, client.mesh)
+  const endpoints = new EndpointIndex(pods, slices, entries, workload, before, tellsNodes)
   const sidecar = selectSidecar(sorted.of('Sidecar'), client)
   const routes = meshRoutes(sorted.of('VirtualService'), client)
   const scopes = buildScopes(registry, routes, sidecar, client)
@@ -132,13 +135,13 @@ function compileContent(
   const destinations = new Destinations(client, services, aliases, registry)
   const rules = new RuleCompiler(client, destinations, defaultRetries(config))
   const listeners = buildListeners(scopes, client, endpoints, destinations, rules)
-  const policies = new PolicyIndex(sorted.of('DestinationRule'), client)
+  const policies = new PolicyIndex(policyRules, client)
   const content = {
     workload,
     mesh: meshSpec(client.mesh, client.domain),
     outbound: { policy: outboundPolicy(sidecar, config), listeners },
     inbound: buildInbound(registry, endpoints, sidecar, client),
-    ...buildClusters(services.values(), endpoints, policies, client),
+    ...buildClusters(services.values(), registry, endpoints, policies, client),
   }
   return { endpoints, services, content, problems: client.problems.sort(compareProblems) }
 }

@@ -14,6 +14,7 @@ export interface ServiceSpec {
   readonly externalName?: string
   readonly publishNotReadyAddresses: boolean
   readonly internalTrafficPolicy: 'Cluster' | 'Local'
+  readonly trafficDistribution?: string
   readonly ports: readonly ServicePort[]
 }
 export interface ServicePort {
@@ -92,6 +93,33 @@ export interface HttpRoute {
   readonly retries?: HttpRetry
   readonly headers?: HeaderOperations
   readonly corsPolicy?: CorsPolicy
+  readonly fault?: HttpFault
+  readonly mirror?: Destination
+  readonly mirrorPercentage?: Percent
+  /** Deprecated: whole percents; counts where there is no mirrorPercentage. */
+  readonly mirrorPercent?: number
+  readonly mirrors?: ReadonlyArray<{
+    readonly destination: Destination
+    readonly percentage?: Percent
+  }>
+}
+export interface HttpFault {
+  readonly delay?: {
+    readonly fixedDelayMs?: number
+    readonly percentage?: Percent
+    /** Deprecated: whole percents; counts where there is no percentage. */
+    readonly percent?: number
+  }
+  readonly abort?: {
+    readonly httpStatus?: number
+    /** Name of a gRPC status. */
+    readonly grpcStatus?: string
+    readonly percentage?: Percent
+  }
+}
+/** 0 to 100; without a value it is 0. */
+export interface Percent {
+  readonly value?: number
 }
 export interface CorsPolicy {
   readonly allowOrigins: readonly StringMatch[]
@@ -198,12 +226,79 @@ export interface RetryBudget {
 }
 export interface PolicyBlocks {
   readonly retryBudget?: RetryBudget
-  readonly loadBalancer?: { readonly simple?: string }
+  readonly loadBalancer?: LoadBalancer
   readonly connectionPool?: ConnectionPool
   readonly outlierDetection?: OutlierDetection
+  readonly tls?: ClientTls
+  /** Not in portLevelSettings. */
+  readonly tunnel?: Tunnel
+  readonly proxyProtocol?: { readonly version: 'V1' | 'V2' }
+}
+export interface ClientTls {
+  readonly mode: 'DISABLE' | 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL'
+  /** Paths of files. */
+  readonly clientCertificate?: string
+  readonly privateKey?: string
+  readonly caCertificates?: string
+  readonly caCrl?: string
+  readonly credentialName?: string
+  readonly subjectAltNames: readonly string[]
+  readonly sni?: string
+  readonly insecureSkipVerify?: boolean
+}
+export interface Tunnel {
+  /** `` is CONNECT. */
+  readonly protocol: string
+  readonly targetHost: string
+  readonly targetPort: number
 }
 export interface TrafficPolicy extends PolicyBlocks {
   readonly portLevelSettings: ReadonlyArray<PolicyBlocks & { readonly port: number }>
+}
+export interface LoadBalancer {
+  readonly simple?: string
+  readonly consistentHash?: ConsistentHash
+  readonly localityLbSetting?: LocalityLb
+  readonly zoneAwareLbSetting?: ZoneAwareLb
+  readonly warmup?: {
+    readonly durationMs: number
+    readonly minimumPercent?: number
+    readonly aggression?: number
+  }
+  /** Deprecated: counts where there is no `warmup`. */
+  readonly warmupDurationMs?: number
+}
+/** One of the four keys; ringHash, maglev or the deprecated minimumRingSize, or none of them. */
+export interface ConsistentHash {
+  readonly httpHeaderName?: string
+  readonly httpCookie?: HashCookie
+  readonly useSourceIp?: boolean
+  readonly httpQueryParameterName?: string
+  readonly ringHash?: { readonly minimumRingSize?: number }
+  readonly maglev?: { readonly tableSize?: number }
+  readonly minimumRingSize?: number
+}
+export interface HashCookie {
+  readonly name: string
+  readonly path?: string
+  /** Absent: none is made. 0: for the session. */
+  readonly ttlMs?: number
+  readonly attributes: ReadonlyArray<{ readonly name: string; readonly value: string }>
+}
+export interface LocalityLb {
+  readonly enabled?: boolean
+  readonly distribute: ReadonlyArray<{
+    readonly from: string
+    readonly to: Readonly<Record<string, number>>
+  }>
+  readonly failover: ReadonlyArray<{ readonly from: string; readonly to: string }>
+  readonly failoverPriority: readonly string[]
+}
+export interface ZoneAwareLb {
+  readonly enabled?: boolean
+  readonly failover: LocalityLb['failover']
+  readonly failoverPriority: readonly string[]
+  readonly minClusterSize?: number
 }
 export interface ConnectionPool {
   readonly tcp?: {
@@ -253,6 +348,7 @@ export interface ServiceEntrySpec {
   readonly endpoints: readonly WorkloadEntrySpec[]
   readonly workloadSelector?: Readonly<Record<string, string>>
   readonly exportTo: readonly string[]
+  readonly subjectAltNames: readonly string[]
 }
 export interface WorkloadEntrySpec {
   readonly address: string
@@ -299,6 +395,8 @@ export interface MeshConfigSpec {
     readonly connectionPool?: ConnectionPool
     readonly outlierDetection?: OutlierDetection
   }
+  readonly localityLbSetting?: LocalityLb
+  readonly zoneAwareLbSetting?: ZoneAwareLb
   readonly protocolDetectionTimeoutMs: number
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]

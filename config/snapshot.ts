@@ -133,6 +133,12 @@ export interface ClusterSpec {
   readonly outlierDetection: OutlierDetectionSpec | undefined
   /** MeshConfig.dnsRefreshRate: without a TTL, and after a failure. */
   readonly dnsRefreshMs: number
+  /** Undefined: plain text. */
+  readonly tls: ClientTlsSpec | undefined
+  /** Opaque connections go through a proxy, which is asked for the target (DestinationRule tunnel). */
+  readonly tunnel: TunnelSpec | undefined
+  /** PROXY protocol header at the beginning of each connection. */
+  readonly proxyProtocol: 'V1' | 'V2' | undefined
   readonly external: boolean
   /** Service or ServiceEntry. */
   readonly origin: Origin
@@ -141,8 +147,38 @@ export interface ClusterSpec {
   /** Where connectionPool and outlierDetection were written (DestinationRule or MeshConfig); undefined: nowhere. */
   readonly poolOrigin: Origin | undefined
   readonly outlierOrigin: Origin | undefined
+  /** Where the balancing is written: a loadBalancer block or an annotation. Absent: the default. */
+  readonly loadBalancerOrigin?: Origin
+  /** Where the nearness of endpoints is written. Absent: nowhere. */
+  readonly localityOrigin?: Origin
+  /** Where `tls` was written; undefined: nowhere. */
+  readonly tlsOrigin: Origin | undefined
   /** Hash of this spec without the endpoints: equal means the live cluster is kept on reload. */
   readonly hash: string
+}
+
+/** Istio ClientTLSSettings for SIMPLE and MUTUAL; of ISTIO_MUTUAL only `unusable`. File names are paths. */
+export interface ClientTlsSpec {
+  readonly mode: 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL'
+  /** `` takes the request's host, for opaque bytes that of the service. */
+  readonly sni: string
+  /** One of them must be in the certificate; empty: the server name must be. */
+  readonly subjectAltNames: readonly string[]
+  /** `` is the system's authorities. */
+  readonly caCertificates: string
+  readonly caCrl: string
+  /** `` shows none. */
+  readonly clientCertificate: string
+  readonly privateKey: string
+  readonly verify: boolean
+  /** Why no connection can be made like this: then none is made, rather than one in plain text. */
+  readonly unusable: string
+}
+
+export interface TunnelSpec {
+  readonly method: 'CONNECT' | 'POST'
+  /** `host:port` that the proxy is asked for. */
+  readonly target: string
 }
 
 export interface LoadBalancerSpec {
@@ -161,8 +197,6 @@ export interface LoadBalancerSpec {
   readonly warmup?: WarmupSpec
   /** Absent: all endpoints are equally near. */
   readonly locality?: LocalitySpec
-  /** Below this share of usable endpoints all are used, ejected ones too (minHealthPercent). Absent: never. */
-  readonly panicPercent?: number
 }
 
 export interface HashSpec {
@@ -248,6 +282,10 @@ export interface OutlierDetectionSpec {
   readonly minHealthPercent: number
   /** Statuses that count as 5xx; empty: 500 to 599. */
   readonly errorStatuses: readonly number[]
+  /** Percent of errors within an interval that ejects; 0: this does not count. */
+  readonly failurePercentage: number
+  /** Standard deviations below the mean of all, in thousandths, that eject; 0: this does not count. */
+  readonly successRateFactor: number
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Service, EndpointSlice, Pod and Namespace: what a sidecar needs of them, the rest passes by. */
+import { didYouMean } from '../diagnostics.ts'
 import type { EndpointSliceSpec, PodSpec, ServiceSpec } from '../kinds.ts'
 import { labels, list } from './collections.ts'
 import { dnsLabel } from './formats.ts'
-import { ignored, later, need, object, or } from './object.ts'
-import type { Place } from './reading.ts'
+import { ignored, need, object, or } from './object.ts'
+import type { Place, Verdict } from './reading.ts'
 import {
   anything,
   boolean,
@@ -70,6 +71,14 @@ type WrittenService = Omit<ServiceSpec, 'clusterIPs'> & {
   readonly clusterIPs?: readonly string[]
 }
 
+const DISTRIBUTIONS = ['PreferClose', 'PreferSameZone', 'PreferSameNode']
+
+function distribution(value: string): Verdict {
+  if (DISTRIBUTIONS.includes(value)) return undefined
+  const message = `"${value}" is not one of ${DISTRIBUTIONS.join(', ')}: it has no effect`
+  return { warning: true, message, hint: didYouMean(value, DISTRIBUTIONS) }
+}
+
 const IGNORED = [
   'sessionAffinityConfig',
   'loadBalancerIP',
@@ -93,7 +102,7 @@ export const service: Type = object<WrittenService>(
     publishNotReadyAddresses: or(boolean, false),
     internalTrafficPolicy: or(enumeration(['Cluster', 'Local']), 'Cluster'),
     ports: or(list(servicePort), []),
-    trafficDistribution: later(text),
+    trafficDistribution: string(distribution),
     sessionAffinity: ignored(text),
     ...Object.fromEntries(IGNORED.map((name) => [name, ignored(anything)])),
   },

@@ -1,7 +1,8 @@
-/** loadBalancer of a traffic policy: the simple ones act, the others are checked only. */
+/** loadBalancer of a traffic policy, and the locality settings that MeshConfig has too. */
 
+import type { HashCookie, LocalityLb } from '../kinds.ts'
 import { list, map } from './collections.ts'
-import { later, need, object } from './object.ts'
+import { type Field, named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import {
   boolean,
@@ -32,22 +33,21 @@ function tableSize(value: number): Verdict {
 
 const notEmpty = string((value) => (value === '' ? 'is empty' : undefined))
 
-interface Cookie {
-  readonly attributes?: ReadonlyArray<{ readonly name: string }>
-}
-
-const httpCookie: Type = object<Cookie>(
+const httpCookie: Type = object<HashCookie>(
   {
     name: need(notEmpty, 'the name of the cookie is missing'),
     path: text,
-    ttl: duration({ zero: true }),
-    attributes: list(object({ name: need(notEmpty, 'the name is missing'), value: text })),
+    ttl: named('ttlMs', duration({ zero: true })),
+    attributes: or(
+      list(object({ name: need(notEmpty, 'the name is missing'), value: or(text, '') })),
+      [],
+    ),
   },
   {
     rules: [
       (value, place) => {
         const seen = new Set<string>()
-        for (const [index, { name }] of (value.attributes ?? []).entries()) {
+        for (const [index, { name }] of value.attributes.entries()) {
           if (name !== undefined && seen.has(name))
             place.error(['attributes', index], `the attribute "${name}" appears twice`)
           seen.add(name)
@@ -85,23 +85,11 @@ const consistentHash: Type = object<object>(
   },
 )
 
-interface Failover {
-  readonly from?: string
-  readonly to?: string
-}
-interface Locality {
-  readonly distribute?: ReadonlyArray<{
-    readonly from?: string
-    readonly to?: Record<string, number>
-  }>
-  readonly failover?: readonly Failover[]
-  readonly failoverPriority?: readonly string[]
-}
-
 const region = string((name) =>
   name.includes('*') ? `"${name}" has a wildcard: name a region` : undefined,
 )
-const failover = list(object({ from: region, to: region }))
+const failover = or(list(object({ from: or(region, ''), to: or(region, '') })), [])
+const failoverPriority = or(list(text), [])
 
 function locality(value: string): Verdict {
   const parts = value.split('/')
@@ -112,13 +100,19 @@ function locality(value: string): Verdict {
   return undefined
 }
 
-const localityLbSetting: Type = object<Locality>(
+export const localityLbSetting: Type = object<LocalityLb>(
   {
     enabled: boolean,
     failover,
-    failoverPriority: list(text),
-    distribute: list(
-      object({ from: string(locality), to: map(integer(1, 100), { key: locality }) }),
+    failoverPriority,
+    distribute: or(
+      list(
+        object({
+          from: or(string(locality), ''),
+          to: or(map(integer(1, 100), { key: locality }), {}),
+        }),
+      ),
+      [],
     ),
   },
   {
@@ -130,13 +124,13 @@ const localityLbSetting: Type = object<Locality>(
   },
 )
 
-function checkDistribute(value: Locality, place: Place): void {
-  for (const [index, { from, to }] of (value.distribute ?? []).entries()) {
-    const total = Object.values(to ?? {}).reduce((sum, share) => sum + share, 0)
+function checkDistribute(value: LocalityLb, place: Place): void {
+  for (const [index, { from, to }] of value.distribute.entries()) {
+    const total = Object.values(to).reduce((sum, share) => sum + share, 0)
     const at = ['distribute', index]
     if (total !== 100) place.error([...at, 'to'], `the shares add up to ${total}, not 100`)
-    const first = (value.distribute ?? []).findIndex(
-      (other, before) => before < index && localitiesMeet(other.from ?? '', from ?? ''),
+    const first = value.distribute.findIndex(
+      (other, before) => before < index && localitiesMeet(other.from, from),
     )
     if (first !== -1) place.error([...at, 'from'], `"${from}" overlaps distribute[${first}]`)
   }
@@ -159,18 +153,24 @@ const PLACES = [
   'topology.istio.io/subzone',
 ]
 
-function checkFailover(value: Locality, place: Place): void {
-  for (const [index, { from, to }] of (value.failover ?? []).entries())
-    if (from !== undefined && from === to)
+function checkFailover(value: LocalityLb, place: Place): void {
+  for (const [index, { from, to }] of value.failover.entries())
+    if (from !== '' && from === to)
       place.error(['failover', index], `fails over from ${from} to itself`)
-  if (value.failover === undefined) return
-  for (const [index, label] of (value.failoverPriority ?? []).entries())
+  if (value.failover.length === 0) return
+  for (const [index, label] of value.failoverPriority.entries())
     if (PLACES.includes(label.split('=')[0]!))
       place.error(['failoverPriority', index], `"${label}" cannot be combined with failover`)
 }
 
+const warmupDuration: Field = {
+  type: duration(),
+  as: 'durationMs',
+  required: 'the duration is missing',
+}
+
 const warmup: Type = object({
-  duration: need(duration(), 'the duration is missing'),
+  duration: warmupDuration,
   minimumPercent: number(0, 100),
   aggression: {
     type: {
@@ -184,6 +184,13 @@ const warmup: Type = object({
   },
 })
 
+export const zoneAwareLbSetting: Type = object({
+  enabled: boolean,
+  failover,
+  failoverPriority,
+  minClusterSize: integer(1),
+})
+
 export const loadBalancer: Type = object<{ simple?: string }>(
   {
     simple: enumeration([
@@ -194,18 +201,15 @@ export const loadBalancer: Type = object<{ simple?: string }>(
       'ROUND_ROBIN',
       'LEAST_REQUEST',
     ]),
-    consistentHash: later(consistentHash),
-    localityLbSetting: later(localityLbSetting),
-    zoneAwareLbSetting: later(
-      object({
-        enabled: boolean,
-        failover,
-        failoverPriority: list(text),
-        minClusterSize: integer(1),
-      }),
-    ),
-    warmup: later(warmup),
-    warmupDurationSecs: { type: duration(), notYet: true, deprecated: 'Use warmup.duration.' },
+    consistentHash,
+    localityLbSetting,
+    zoneAwareLbSetting,
+    warmup,
+    warmupDurationSecs: {
+      type: duration(),
+      as: 'warmupDurationMs',
+      deprecated: 'Use warmup.duration.',
+    },
   },
   {
     oneOf: [

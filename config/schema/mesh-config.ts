@@ -2,6 +2,7 @@
 import type { MeshConfigSpec } from '../kinds.ts'
 import { connectionPool, tcpKeepalive } from './connection-pool.ts'
 import { retries } from './http-route.ts'
+import { localityLbSetting, zoneAwareLbSetting } from './load-balancer.ts'
 import { type Fields, ignored, later, named, object, or } from './object.ts'
 import { outlierDetection } from './outlier-detection.ts'
 import type { Place } from './reading.ts'
@@ -66,6 +67,8 @@ const followed: Fields = {
   tcpKeepalive,
   defaultHttpRetryPolicy: retries,
   defaultTrafficPolicy: object<object>({ connectionPool, outlierDetection }),
+  localityLbSetting,
+  zoneAwareLbSetting,
   protocolDetectionTimeout: named('protocolDetectionTimeoutMs', duration({ zero: true }), 0),
   defaultServiceExportTo: or(exportTo, ['*']),
   defaultVirtualServiceExportTo: or(exportTo, ['*']),
@@ -89,8 +92,6 @@ const NOT_YET = [
   'extensionProviders',
   'defaultProviders',
   'defaultInboundHttpRetryPolicy',
-  'localityLbSetting',
-  'zoneAwareLbSetting',
   'h2UpgradePolicy',
   'enableAutoMtls',
   'trustDomainAliases',

@@ -98,17 +98,18 @@ export class Candidates implements DeadlineOwner {
   }
 
   private make(): View | undefined {
-    const { loadBalancer, discovery } = this.spec
+    const { loadBalancer, discovery, outlierDetection } = this.spec
+    const panicPercent = outlierDetection?.minHealthPercent ?? 0
     const { warmth, services } = this
     let members = this.members.filter(isResolved)
     // Only the first answer of a logical DNS name is used for new connections.
     if (discovery === 'logical-dns') members = members.filter(isUsable).slice(0, 1)
     // Where panic would use them, those that say they are not ready are not part of it.
-    if ((loadBalancer.panicPercent ?? 0) > 0)
-      members = members.filter((endpoint) => endpoint.spec.healthy)
+    if (panicPercent > 0) members = members.filter((endpoint) => endpoint.spec.healthy)
     this.made = true
     this.view = makeView(members, {
       policy: loadBalancer,
+      panicPercent,
       random: services.random,
       warmth: warmth !== undefined && warmth.leftMs > 0 ? warmth : undefined,
       isUsable,

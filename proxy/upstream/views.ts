@@ -19,6 +19,8 @@ import { zoneWeights } from './zone-balance.ts'
 
 export interface ViewParts {
   readonly policy: LoadBalancerSpec
+  /** Below this share of usable endpoints all are used, ejected ones too; 0: never. */
+  readonly panicPercent: number
   readonly random: Random
   /** While some endpoint is not warm. */
   readonly warmth: Warmth | undefined
@@ -37,7 +39,7 @@ export function makeView(members: readonly Endpoint[], parts: ViewParts): View |
   const levels = levelsOf(members, locality)
   const loads = loadOfLevels(
     levels.map((level) => healthOf(level, parts)),
-    parts.policy.panicPercent ?? 0,
+    parts.panicPercent,
   )
   const levelShares = levels.map((level, i) => sharesWithin(level, i, loads[i]!, parts))
   if (hash !== undefined) return hashedView(levelShares, loads, parts)
@@ -91,7 +93,7 @@ function sharesWithin(
   if (usable.length === 0) return []
   const { distribute, balance, own } = policy.locality ?? {}
   if (distribute !== undefined) return distributed(level, distribute, isUsable)
-  if (balance !== undefined && priority === 0) {
+  if (balance !== undefined && priority === 0 && policy.hash === undefined) {
     const places = byLocality(usable)
     const census = new Map([...places].map(([place, { length }]) => [place, length]))
     const weights = zoneWeights(own ?? '', new Map(balance.callers), census, balance.minClusterSize)

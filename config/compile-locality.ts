@@ -1,0 +1,50 @@
+/** Localities as texts, `region/zone/subzone`, and the labels that say the same. */
+import { canonicalAddress, type Labels } from './compile-names.ts'
+import type { Of } from './compile-registry.ts'
+
+const REGION = 'topology.kubernetes.io/region'
+const ZONE = 'topology.kubernetes.io/zone'
+const SUBZONE = 'topology.istio.io/subzone'
+
+/** What the labels of a Pod or WorkloadEntry say, or ``; `zone`: known from elsewhere. */
+export function localityOf(labels: Labels, zone: string | undefined): string {
+  const written = labels['istio-locality']
+  if (written !== undefined) return written.replaceAll('.', '/')
+  const parts = [labels[REGION] ?? '', labels[ZONE] ?? zone ?? '', labels[SUBZONE] ?? '']
+  return parts.join('/').replace(/\/+$/, '')
+}
+
+/** The zone of the first endpoint with one of these addresses. */
+export function zoneOf(
+  addresses: readonly string[],
+  slices: readonly Of<'EndpointSlice'>[],
+): string | undefined {
+  const isOwn = (address: string) => addresses.includes(canonicalAddress(address))
+  for (const { spec } of slices)
+    for (const { zone, addresses: there } of spec.endpoints)
+      if (zone !== undefined && there.some(isOwn)) return zone
+  return undefined
+}
+
+export function partsOf(locality: string): [region: string, zone: string, subzone: string] {
+  const [region = '', zone = '', subzone = ''] = locality.split('/')
+  return [region, zone, subzone]
+}
+
+/** The labels that Istio gives to what is there. */
+export function placeLabels(locality: string): Labels {
+  const [region, zone, subzone] = partsOf(locality)
+  return {
+    ...(region === '' ? {} : { [REGION]: region }),
+    ...(zone === '' ? {} : { [ZONE]: zone }),
+    ...(subzone === '' ? {} : { [SUBZONE]: subzone }),
+  }
+}
+
+/** True if `pattern` (`region`, `region/zone/*`) covers the locality. */
+export function localityCovers(pattern: string, locality: string): boolean {
+  const parts = partsOf(locality)
+  return pattern
+    .split('/')
+    .every((wanted, i) => wanted === '*' || wanted === '' || wanted === parts[i])
+}
