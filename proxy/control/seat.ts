@@ -69,7 +69,7 @@ export class Seat {
   }
 
   post(message: ToWorker): void {
-    if (message.type === 'snapshot') this.offered = message.snapshot.version
+    if (message.type === 'snapshot') this.offered = message.change.version
     this.worker?.postMessage(message)
   }
 

@@ -5,6 +5,7 @@
 import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
 import type { Log } from './log.ts'
+import { Packer } from './packer.ts'
 import { freePort, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
@@ -57,8 +58,10 @@ export class Supervisor {
   /** What workers had logged, so that the others do not repeat it. */
   private readonly noted = new Set<string>()
   private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
-  /** What replacements get: the published snapshot with the newest endpoints. */
+  private readonly packer = new Packer()
   private current: Snapshot | undefined
+  /** Endpoints that changed since the current snapshot: replacements are told too. */
+  private readonly answers = new Map<string, readonly EndpointSpec[]>()
   /** The last snapshot some worker has linked. */
   private proven: Snapshot | undefined
   private logLevel: string
@@ -109,20 +112,20 @@ export class Supervisor {
 
   publish(snapshot: Snapshot): void {
     this.current = snapshot
+    this.answers.clear()
     this.sharing.follow(snapshot)
+    const change = this.packer.change(snapshot)
     for (const seat of this.seats) {
       seat.linkDeaths = 0
-      if (seat.state === 'starting' || seat.state === 'serving')
-        seat.post({ type: 'snapshot', snapshot })
+      if (seat.state !== 'starting' && seat.state !== 'serving') continue
+      if (seat.offered === change.base) seat.post({ type: 'snapshot', change })
+      else this.postWhole(seat)
     }
     this.options.onChange?.()
   }
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
-    if (this.current !== undefined) {
-      const endpointSets = new Map(this.current.endpointSets).set(set, endpoints)
-      this.current = { ...this.current, endpointSets }
-    }
+    this.answers.set(set, endpoints)
     this.broadcast({ type: 'endpoints', set, endpoints })
   }
 
@@ -209,12 +212,20 @@ export class Supervisor {
     }
   }
 
-  /** A snapshot that kills its linkers would leave nobody serving: then the last good one stays. */
   private offer(seat: Seat): void {
     this.sharing.welcome(seat.id)
-    const poisoned = seat.linkDeaths >= poisonedAfter && this.proven !== undefined
-    const snapshot = poisoned ? this.proven : this.current
-    if (snapshot !== undefined) seat.post({ type: 'snapshot', snapshot })
+    this.postWhole(seat)
+  }
+
+  /** A snapshot that kills its linkers would leave nobody serving: then the last good one stays. */
+  private postWhole(seat: Seat): void {
+    const { proven } = this
+    const poisoned = seat.linkDeaths >= poisonedAfter && proven !== this.current
+    const change =
+      poisoned && proven !== undefined ? new Packer().change(proven) : this.packer.whole()
+    if (change === undefined) return
+    seat.post({ type: 'snapshot', change })
+    for (const [set, endpoints] of this.answers) seat.post({ type: 'endpoints', set, endpoints })
   }
 
   private receive(seat: Seat, message: FromWorker): void {

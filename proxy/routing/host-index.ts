@@ -1,9 +1,10 @@
 /**
  * Which virtual host an authority belongs to: exact name, longest wildcard, `*` (Envoy virtual host
- * matching, ports ignored). Built as one map over all names; hosts are linked when first asked for.
+ * matching, ports ignored). Hosts are linked when first asked for.
  * Hot: bench/micro/routing.bench.ts.
  */
 import type { VirtualHostSpec } from '../../config/snapshot.ts'
+import { type HostNames, namesOf } from './host-names.ts'
 
 /** Spellings (ports, capitals) remembered per table before the memory starts afresh. */
 const spellingLimit = 1024
@@ -12,24 +13,16 @@ export class HostIndex<VirtualHost> {
   private readonly specs: readonly VirtualHostSpec[]
   private readonly link: (spec: VirtualHostSpec) => VirtualHost
   private readonly live: Array<VirtualHost | undefined> = []
-  private readonly exact = new Map<string, number>()
-  /** By what follows the star. */
-  private readonly suffixes = new Map<string, number>()
-  /** Lengths that occur in `suffixes`, longest first. */
-  private readonly suffixLengths: readonly number[]
-  private any = -1
+  private readonly names: HostNames
+  private readonly exact: ReadonlyMap<string, number>
   /** Authorities as sent that had to be normalised before they were found. */
   private readonly spellings = new Map<string, number>()
 
-  /** A domain named twice belongs to the first host that names it. */
   constructor(specs: readonly VirtualHostSpec[], link: (spec: VirtualHostSpec) => VirtualHost) {
     this.specs = specs
     this.link = link
-    for (let i = 0; i < specs.length; i++)
-      for (const domain of specs[i]!.domains) this.add(domain, i)
-    const lengths = new Set<number>()
-    for (const suffix of this.suffixes.keys()) lengths.add(suffix.length)
-    this.suffixLengths = [...lengths].sort((a, b) => b - a)
+    this.names = namesOf(specs)
+    this.exact = this.names.exact
   }
 
   /** `authority` as sent: any case, with or without port; undefined when no host answers for it. */
@@ -41,17 +34,6 @@ export class HostIndex<VirtualHost> {
     const linked = this.link(this.specs[at]!)
     this.live[at] = linked
     return linked
-  }
-
-  private add(domain: string, at: number): void {
-    if (domain === '*') {
-      if (this.any < 0) this.any = at
-      return
-    }
-    const wildcard = domain.startsWith('*')
-    const map = wildcard ? this.suffixes : this.exact
-    const key = wildcard ? domain.slice(1) : domain
-    if (!map.has(key)) map.set(key, at)
   }
 
   private position(authority: string): number {
@@ -68,15 +50,15 @@ export class HostIndex<VirtualHost> {
   }
 
   private bySuffix(host: string): number {
-    const lengths = this.suffixLengths
+    const { any, suffixes, suffixLengths: lengths } = this.names
     for (let i = 0; i < lengths.length; i++) {
       // The star stands for at least one character.
       const start = host.length - lengths[i]!
       if (start <= 0) continue
-      const at = this.suffixes.get(host.slice(start))
+      const at = suffixes.get(host.slice(start))
       if (at !== undefined) return at
     }
-    return this.any
+    return any
   }
 }
 

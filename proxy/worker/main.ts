@@ -18,6 +18,7 @@ import type {
   WorkerStats,
 } from './messages.ts'
 import { Runtime } from './runtime.ts'
+import { Unpacker } from './unpack.ts'
 
 invariant(parentPort !== null, 'worker/main.ts runs as a worker thread')
 const port = parentPort
@@ -34,6 +35,7 @@ const runtime = new Runtime(
   (message) => tell({ type: 'shared', message }),
   (key, text) => tell({ type: 'note', key, text }),
 )
+const unpacker = new Unpacker()
 const doors = new Doors(settings, runtime, failed)
 
 port.on('message', (message: ToWorker) => {
@@ -52,12 +54,12 @@ function receive(message: ToWorker): void {
     case 'snapshot': {
       const begun = clock.now
       const first = runtime.snapshot === undefined
-      runtime.apply(message.snapshot)
+      runtime.apply(unpacker.take(message.change))
       void doors.follow()
       // Before anybody is told that this worker serves: later it would hold up traffic.
       if (first) shrinkHeap()
       const ms = clock.refresh() - begun
-      tell({ type: 'linked', version: message.snapshot.version, ms })
+      tell({ type: 'linked', version: message.change.version, ms })
       break
     }
     case 'endpoints':

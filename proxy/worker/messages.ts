@@ -1,5 +1,6 @@
 /** What main thread and workers say to each other. Counters are not among it: they live in shared memory. */
-import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+import type { EndpointSpec, OutboundListenerSpec, Snapshot } from '../../config/snapshot.ts'
+import type { Chunk, Place } from '../base/shared-parts.ts'
 
 /** Given to a worker at birth (workerData). */
 export interface WorkerSettings {
@@ -24,8 +25,40 @@ export interface WorkerSettings {
   readonly logLevel: string
 }
 
+/**
+ * What makes a snapshot out of the one a worker has: parts that stay are not mentioned, new ones lie in
+ * shared memory and are read when they are needed.
+ */
+export interface SnapshotChange {
+  /** Version it builds on; `` for nothing at all. */
+  readonly base: string
+  readonly version: string
+  readonly chunks: readonly Chunk[]
+  /** All chunks that still hold something. */
+  readonly chunksInUse: readonly number[]
+  /** All that is small. */
+  readonly rest: Omit<Snapshot, 'clusters' | 'endpointSets'>
+  /** In order: places in the former list, or new ones. */
+  readonly listeners: ReadonlyArray<number | PackedListener>
+  readonly hosts: {
+    readonly set: ReadonlyArray<readonly [id: number, domains: readonly string[], place: Place]>
+    readonly gone: readonly number[]
+  }
+  readonly clusters: MapChange
+  readonly endpointSets: MapChange
+}
+export interface PackedListener {
+  readonly spec: OutboundListenerSpec
+  /** In place of `spec.http`: its name, and its virtual hosts by id. */
+  readonly http: { readonly name: string; readonly hosts: Int32Array } | undefined
+}
+export interface MapChange {
+  readonly set: ReadonlyArray<readonly [key: string, place: Place]>
+  readonly gone: readonly string[]
+}
+
 export type ToWorker =
-  | { readonly type: 'snapshot'; readonly snapshot: Snapshot }
+  | { readonly type: 'snapshot'; readonly change: SnapshotChange }
   /** Endpoints of one set changed (DNS answers): no relinking of routes. */
   | {
       readonly type: 'endpoints'

@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Snapshot } from '../../config/snapshot.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../../proxy/worker/messages.ts'
+import { Unpacker } from '../../proxy/worker/unpack.ts'
 
 const settings = workerData as WorkerSettings
 const port = parentPort!
@@ -13,6 +14,7 @@ const say = (message: FromWorker): void => port.postMessage(message)
 
 /** `die-at-birth`, `die-linking:VERSION`, `mute` (answers no query): comma separated in logLevel. */
 const behaviour = new Set(settings.logLevel.split(','))
+const unpacker = new Unpacker()
 let snapshot: Snapshot | undefined
 let draining: { graceMs: number } | undefined
 const open = new Set<Socket>()
@@ -48,9 +50,9 @@ if (!behaviour.has('cannot-listen'))
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'snapshot':
-      if (behaviour.has(`die-linking:${message.snapshot.version}`)) throw new RangeError('poisoned')
-      snapshot = message.snapshot
-      say({ type: 'linked', version: message.snapshot.version, ms: 1 })
+      if (behaviour.has(`die-linking:${message.change.version}`)) throw new RangeError('poisoned')
+      snapshot = unpacker.take(message.change)
+      say({ type: 'linked', version: snapshot.version, ms: 1 })
       break
     case 'endpoints':
       if (snapshot !== undefined) {
