@@ -3,7 +3,7 @@ import { HostIndex } from '../../proxy/routing/host-index.ts'
 import { keepNames, namesOf } from '../../proxy/routing/host-names.ts'
 import { route, virtualHost } from './support.ts'
 
-const hosts = (...names: string[]) => names.map((name) => virtualHost([name], [route(name)]))
+const hosts = (...names: string[]) => names.map((name) => virtualHost([name], [route(name, undefined)]))
 
 t.test('a list with the same names in the same order shares what was made of them', async (t) => {
   const before = hosts('a', '*.b', '*')
