@@ -38,7 +38,13 @@ export class Destinations {
 
   /** Without a port: that of the listener, even when the service has only another one. */
   forHttp(to: Destination, by: VirtualService, path: Path, listenerPort: number): string {
-    const host = this.resolve(to, by, path)
+    const host = this.resolve(to, by, [...path, 'destination'], 'its requests are answered 503')
+    return clusterName(to.port ?? listenerPort, to.subset, host)
+  }
+
+  /** `path`: that of the destination itself. */
+  forMirror(to: Destination, by: VirtualService, path: Path, listenerPort: number): string {
+    const host = this.resolve(to, by, path, 'no copies are sent')
     return clusterName(to.port ?? listenerPort, to.subset, host)
   }
 
@@ -52,7 +58,8 @@ export class Destinations {
     return route.flatMap(({ destination, weight }, index) => {
       if (weight === 0 && route.length > 1) return []
       const at = [...path, 'route', index]
-      const host = this.resolve(destination, by, at)
+      const end = 'its requests are answered 503'
+      const host = this.resolve(destination, by, [...at, 'destination'], end)
       const ports = this.services.get(host)?.ports ?? []
       const only = ports.length === 1 ? ports[0]!.number : undefined
       return {
@@ -65,15 +72,15 @@ export class Destinations {
   }
 
   /** An alias stands for its target: rules for the alias's own name do not apply. */
-  private resolve(to: Destination, by: VirtualService, path: Path): string {
+  private resolve(to: Destination, by: VirtualService, path: Path, end: string): string {
     const written = resolveHost(to.host, by.namespace, this.client.domain)
     const host = this.aliases.get(written)?.target ?? written
-    if (!this.services.has(host)) this.tellHidden(host, by, path)
+    if (!this.services.has(host)) this.tellHidden(host, by, path, end)
     return host
   }
 
   /** Hosts that nobody has are told by the reference check; here those that only this workload misses. */
-  private tellHidden(host: string, by: VirtualService, path: Path): void {
+  private tellHidden(host: string, by: VirtualService, path: Path, end: string): void {
     this.hidden ??= new Map(this.registry.map((service) => [service.hostname, service]))
     const service = this.hidden.get(host)
     const key = `${by.namespace}/${by.name} ${path.join('.')}`
@@ -89,8 +96,8 @@ export class Destinations {
       'warning',
       'OUT-HIDDEN',
       by,
-      [...path, 'destination', 'host'],
-      `${host}, ${placeOf(service.sources[0])}, ${why}: its requests are answered 503`,
+      [...path, 'host'],
+      `${host}, ${placeOf(service.sources[0])}, ${why}: ${end}`,
       exported ? 'Add it to egress.hosts.' : 'Add the namespace to its exportTo.',
     )
   }

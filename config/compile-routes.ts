@@ -2,8 +2,10 @@
 import type { Client } from './compile-client.ts'
 import { corsSpec } from './compile-cors.ts'
 import type { Destinations } from './compile-destinations.ts'
+import { faultsSpec } from './compile-faults.ts'
 import { authorityOf, headerEdits, noEdits } from './compile-headers.ts'
 import { isCatchAll, requestMatch, staticMiss } from './compile-matches.ts'
+import { mirrorSpecs } from './compile-mirrors.ts'
 import { retrySpec } from './compile-retries.ts'
 import type { HttpRule } from './compile-rules.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
@@ -141,7 +143,9 @@ export class RuleCompiler {
     const { route, timeoutMs, retries, headers } = rule.route
     const single = route.length === 1
     const authority = authorityOf(headers) ?? (single ? authorityOf(route[0]!.headers) : undefined)
+    const faults = faultsSpec(rule)
     const cors = corsSpec(rule)
+    const mirrors = mirrorSpecs(rule, port, this.destinations)
     return {
       kind: 'forward',
       destinations: this.legs(rule, port, authority !== undefined),
@@ -152,7 +156,9 @@ export class RuleCompiler {
           ? this.defaults
           : retrySpec(retries, rule.source.originAt([...rule.path, 'retries'])),
       headers: single ? headerEdits(headers, route[0]!.headers) : headerEdits(headers),
+      ...(faults === undefined ? {} : { faults }),
       ...(cors === undefined ? {} : { cors }),
+      ...(mirrors.length === 0 ? {} : { mirrors }),
     }
   }
 

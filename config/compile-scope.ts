@@ -178,9 +178,13 @@ function imported(
   return new Map([...listed, ...chooseByHost(led, client)])
 }
 
+function mirrorsOf({ mirror, mirrors = [] }: HttpRoute): NonNullable<HttpRoute['mirrors']> {
+  return mirror === undefined ? mirrors : [{ destination: mirror }, ...mirrors]
+}
+
 function* destinations(routes: MeshRoutes, client: Client): Generator<string> {
   for (const { source, route } of routes.http)
-    for (const { destination } of route.route)
+    for (const { destination } of [...route.route, ...mirrorsOf(route)])
       yield resolveHost(destination.host, source.namespace, client.domain)
   const { spec, namespace } = routes.source
   for (const { route } of [...spec.tls, ...spec.tcp])

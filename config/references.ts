@@ -67,6 +67,11 @@ function fullGateway(gateway: string, namespace: string): string {
 
 function* destinationsOf(service: Of<'VirtualService'>): Generator<readonly [Path, Destination]> {
   const spec: VirtualServiceSpec = service.spec
+  for (const [rule, { mirror, mirrors = [] }] of spec.http.entries()) {
+    if (mirror !== undefined) yield [['spec', 'http', rule, 'mirror'], mirror]
+    for (const [index, { destination }] of mirrors.entries())
+      yield [['spec', 'http', rule, 'mirrors', index, 'destination'], destination]
+  }
   for (const kind of ['http', 'tls', 'tcp'] as const)
     for (const [rule, route] of spec[kind].entries())
       for (const [leg, { destination }] of route.route.entries())
@@ -105,11 +110,18 @@ function findTarget(
     return undefined
   const message =
     hidden === undefined
-      ? `there is no service "${host}" in these files: requests get 503`
-      : `"${host}" (${originText(hidden.resource)}) is not exported to namespace ${missing}: requests get 503`
+      ? `there is no service "${host}" in these files: ${endOf(path)}`
+      : `"${host}" (${originText(hidden.resource)}) is not exported to namespace ${missing}: ${endOf(path)}`
   const hint = hidden === undefined ? hostHint(destination.host, host, index) : ''
   index.add('warning', 'IST0101', service, [...path, 'host'], message, hint)
   return undefined
+}
+
+/** What comes of a destination that is not there. */
+function endOf(path: Path): string {
+  return path.some((part) => part === 'mirror' || part === 'mirrors')
+    ? 'no copies are sent'
+    : 'requests get 503'
 }
 
 /** Where the rules apply: the namespaces named, else that of the object. */
@@ -143,7 +155,7 @@ function checkPort(
     const message = `${destination.host} (${originText(resource)}) has the ports ${ports.join(', ')}: without a port the one of the request is used`
     index.add('warning', 'IST0112', service, [...path, 'host'], message, 'Add port: {number: ...}.')
   } else if (ports.length > 0 && !ports.includes(destination.port)) {
-    const message = `${destination.host} (${originText(resource)}) has no port ${destination.port}: requests get 503`
+    const message = `${destination.host} (${originText(resource)}) has no port ${destination.port}: ${endOf(path)}`
     const hint = `Its ports: ${ports.join(', ')}.`
     index.add('error', 'IST0101', service, [...path, 'port'], message, hint)
   }
@@ -175,12 +187,12 @@ class Subsets {
     if (known?.names.has(subset) === true) return
     if (this.index.hasRefused('DestinationRule') || this.fromWildcard(host, subset)) return
     if (known === undefined) {
-      const message = `no DestinationRule in these files defines subset "${subset}" of ${host}: requests get 503`
+      const message = `no DestinationRule in these files defines subset "${subset}" of ${host}: ${endOf(path)}`
       this.index.add('warning', 'IST0101', service, [...path, 'subset'], message)
       return
     }
     const where = known.rules.map(originText).join(', ')
-    const message = `subset "${subset}" is not defined by the DestinationRule of ${host} (${where}): requests get 503`
+    const message = `subset "${subset}" is not defined by the DestinationRule of ${host} (${where}): ${endOf(path)}`
     const hint = didYouMean(subset, [...known.names])
     this.index.add('error', 'IST0101', service, [...path, 'subset'], message, hint)
   }

@@ -83,7 +83,19 @@ export interface ForwardSpec {
   readonly retries: RetrySpec
   readonly headers: HeaderEditsSpec
   /** Absent: none. */
+  readonly faults?: FaultsSpec
+  /** Absent: none. */
   readonly cors?: CorsSpec
+  /** Absent: none; each draws on its own. */
+  readonly mirrors?: readonly MirrorSpec[]
+}
+
+/** Where copies of requests go (Istio mirror, mirrors). */
+export interface MirrorSpec {
+  readonly cluster: string
+  /** Of the requests, above 0 to 1. */
+  readonly fraction: number
+  readonly origin: Origin
 }
 
 /** Istio CorsPolicy; texts are field values as they are sent, `` leaves the field out. */

@@ -3,8 +3,9 @@ import type { HttpRedirect, HttpRetry, HttpRewrite, HttpRoute } from '../kinds.t
 import { list } from './collections.ts'
 import { corsPolicy } from './cors.ts'
 import { dnsLabel, regex } from './formats.ts'
-import { mirrorPercentage, mirrors } from './mirror.ts'
-import { later, named, need, object, or } from './object.ts'
+import { fault } from './fault.ts'
+import { checkMirrors, mirrorPercentage, mirrors } from './mirror.ts'
+import { named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { checkWeights, destination, httpDestination } from './route-destination.ts'
 import {
@@ -178,12 +179,7 @@ const delegate: Type = object({
   namespace: string((name) => (name === '' ? undefined : dnsLabel(name))),
 })
 
-export interface WrittenRoute extends HttpRoute {
-  readonly mirror?: unknown
-  readonly mirrors?: readonly unknown[]
-}
-
-export const httpRoute: Type = object<WrittenRoute>(
+export const httpRoute: Type = object<HttpRoute>(
   {
     name: or(text, ''),
     match: or(list(httpMatch), []),
@@ -195,27 +191,21 @@ export const httpRoute: Type = object<WrittenRoute>(
     timeout: named('timeoutMs', duration()),
     retries,
     headers: headerOperations,
-    fault: later(fault),
-    mirror: later(destination),
-    mirrors: later(mirrors),
-    mirrorPercentage: later(mirrorPercentage),
-    mirrorPercent: {
-      type: integer(0, 100),
-      notYet: true,
-      deprecated: 'Use mirrorPercentage.value.',
-    },
+    fault,
+    mirror: destination,
+    mirrors,
+    mirrorPercentage,
+    mirrorPercent: { type: integer(0, 100), deprecated: 'Use mirrorPercentage.value.' },
     corsPolicy,
   },
-  { rules: [checkAction, checkAuthority, checkPrefixRewrite, checkTargets] },
+  { rules: [checkAction, checkAuthority, checkPrefixRewrite, checkTargets, checkMirrors] },
 )
 
-function checkTargets(route: WrittenRoute, place: Place): void {
+function checkTargets(route: HttpRoute, place: Place): void {
   checkWeights(route.route, place)
-  if (place.has('mirror') && place.has('mirrors'))
-    place.error(['mirrors'], 'cannot be combined with mirror', 'Keep mirrors.')
 }
 
-function checkAction(_: WrittenRoute, place: Place): void {
+function checkAction(_: HttpRoute, place: Place): void {
   const hasRoute = place.count('route') > 0
   const rivals = (action: string, others: readonly string[]) => {
     if (!place.has(action)) return
@@ -231,7 +221,7 @@ function checkAction(_: WrittenRoute, place: Place): void {
         place.warn([name], `has no effect on a ${action}, in Istio neither`, 'Remove it.')
 }
 
-function checkAuthority(route: WrittenRoute, place: Place): void {
+function checkAuthority(route: HttpRoute, place: Place): void {
   const first = (route.rewrite?.authority ?? '') === '' ? undefined : 'rewrite.authority'
   let setBy = first
   for (const operation of ['set', 'add'] as const)
@@ -246,7 +236,7 @@ function checkAuthority(route: WrittenRoute, place: Place): void {
     }
 }
 
-function checkPrefixRewrite(route: WrittenRoute, place: Place): void {
+function checkPrefixRewrite(route: HttpRoute, place: Place): void {
   if (route.redirect?.prefixRewrite === undefined) return
   for (const [index, match] of route.match.entries())
     if (match.uri !== undefined && !('prefix' in match.uri))

@@ -67,13 +67,19 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private readonly callerMs: number | undefined
   private callerDeadline: Timer | undefined = undefined
 
-  constructor(exchange: Delivering, cluster: Cluster, forward: ForwardAction<Target>) {
+  /** `body`: what attempts are given of the request, that of the stream or a tee in it. */
+  constructor(
+    exchange: Delivering,
+    cluster: Cluster,
+    forward: ForwardAction<Target>,
+    body: BodySource,
+  ) {
     const { record, scope, stream } = exchange
     this.exchange = exchange
     this.cluster = cluster
     this.forward = forward
     const policy = retryPolicy(forward.retries)
-    this.retrying = new Retrying(policy, stream.body, record.grpc)
+    this.retrying = new Retrying(policy, body, record.grpc)
     if (policy.attempts > 0) cluster.retryBudget.asked()
     const caller = record.grpc && scope.direction === 'outbound'
     this.callerMs = caller ? grpcTimeoutMs(stream.head.headers) : undefined

@@ -17,6 +17,7 @@ import { answer, answerAsIs, answerDirectly, answerFailure, answerRedirect } fro
 import { Delivery } from './delivery.ts'
 import { describeAbort, describeRequest, hasAuthority } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
+import { Mirroring } from './mirror.ts'
 import {
   noCluster,
   noHost,
@@ -35,6 +36,7 @@ export class Exchange implements StreamOwner {
   private route: Route<Target> | undefined = undefined
   private choice: Choice<Target> | undefined = undefined
   private filtering: Filtering | undefined = undefined
+  private mirroring: Mirroring | undefined = undefined
   private delivery: Delivery | undefined = undefined
   private requestEnded = false
   private over = false
@@ -149,9 +151,12 @@ export class Exchange implements StreamOwner {
       return
     }
     if (scope.direction === 'outbound') stripClientControls(head.headers)
-    this.delivery = new Delivery(this, cluster, forward)
+    if (forward.mirrors !== undefined && head.upgrade === '')
+      this.mirroring = Mirroring.of(forward.mirrors, this, forward.timeoutMs)
+    this.delivery = new Delivery(this, cluster, forward, this.mirroring ?? stream.body)
     if (this.requestEnded) this.delivery.onRequestEnd()
     this.delivery.tryOnce()
+    if (this.mirroring !== undefined) this.mirroring.start()
   }
 
   /** For filters: a reply made here. */
@@ -206,6 +211,7 @@ export class Exchange implements StreamOwner {
     const { exchanges, recorder } = scope.services
     this.filtering?.cancel()
     this.delivery?.end()
+    this.mirroring?.finish()
     exchanges.delete(this)
     record.requestBytes = stream.body.bytes
     record.duration = clock.now - record.start

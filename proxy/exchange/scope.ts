@@ -32,6 +32,8 @@ export interface HttpScope {
   readonly normalization: MeshSpec['pathNormalization']
   /** Version of the snapshot, for logs. */
   readonly version: string
+  /** Of the workload, for what names the proxy as a hop; `` when it has none. */
+  readonly ownAddress: string
   /** Callers are our own application or the mesh: they may be told which file decided. */
   readonly tellOrigin: boolean
   /** Where the client dialed; in explicit mode what the request names. */

@@ -1,21 +1,35 @@
 /** What the filters of a rule do with a request, in the order in which they run. */
-import type { CorsSpec, ForwardSpec, Origin } from '../../config/snapshot.ts'
+import type { CorsSpec, ForwardSpec, MirrorSpec, Origin, Snapshot } from '../../config/snapshot.ts'
 import type { RequestHead } from '../http/head.ts'
 import { TextTest } from './text-test.ts'
 
 export interface FilterOutcome {
-  /** One word: `cors`. */
+  /** One word: `cors`, `mirror`. */
   readonly name: string
   /** One sentence without its end mark. */
   readonly text: string
   readonly origin: Origin
 }
 
-export function explainFilters({ cors }: ForwardSpec, head: RequestHead): FilterOutcome[] {
+export function explainFilters(
+  { cors, mirrors = [] }: ForwardSpec,
+  head: RequestHead,
+  { clusters }: Pick<Snapshot, 'clusters'>,
+): FilterOutcome[] {
   const found: FilterOutcome[] = []
   if (cors !== undefined)
     found.push({ name: 'cors', text: corsText(cors, head), origin: cors.origin })
+  for (const mirror of mirrors) {
+    const text = mirrorText(mirror, clusters.has(mirror.cluster))
+    found.push({ name: 'mirror', text, origin: mirror.origin })
+  }
   return found
+}
+
+function mirrorText({ cluster, fraction }: MirrorSpec, known: boolean): string {
+  if (!known) return `no copies: there is no ${cluster}`
+  const of = fraction === 1 ? 'every request' : `${fraction * 100} % of the requests`
+  return `a copy of ${of} goes to ${cluster}`
 }
 
 function corsText(cors: CorsSpec, { headers, method }: RequestHead): string {

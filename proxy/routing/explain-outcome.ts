@@ -93,7 +93,7 @@ export function explainOutcome(
   if (action.rewrite !== undefined) new Rewrite(action.rewrite, matched).apply(sent)
   return {
     kind: 'forward',
-    filters: explainFilters(action, head),
+    filters: explainFilters(action, head, snapshot),
     destinations: explainDestinations(action.destinations, snapshot),
     target: sent.target,
     authority: sent.authority,

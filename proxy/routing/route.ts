@@ -3,6 +3,7 @@ import type {
   DestinationSpec,
   DirectResponseSpec,
   ForwardSpec,
+  MirrorSpec,
   Origin,
   RetrySpec,
   RouteSpec,
@@ -30,6 +31,12 @@ export interface Choice<Target> {
   readonly rewrite: Rewrite | undefined
 }
 
+/** Where copies of requests go. */
+export interface Mirror<Target> {
+  readonly target: Target
+  readonly spec: MirrorSpec
+}
+
 export interface ForwardAction<Target> {
   readonly kind: 'forward'
   /** pick(random) once per request. */
@@ -37,6 +44,8 @@ export interface ForwardAction<Target> {
   /** Whole exchange; undefined: no limit. */
   readonly timeoutMs: number | undefined
   readonly retries: RetrySpec
+  /** Absent: none. */
+  readonly mirrors?: ReadonlyArray<Mirror<Target>> | undefined
 }
 
 export interface RedirectAction {
@@ -55,8 +64,8 @@ export interface DirectAction {
 
 /** Everything that is the same for all routes of one table. */
 export interface LinkContext<Target> {
-  /** Called once per destination of a host at the host's first use. */
-  readonly resolve: (destination: DestinationSpec) => Target
+  /** Called once per destination and mirror of a host at the host's first use. */
+  readonly resolve: (destination: { readonly cluster: string }) => Target
   /** Service port of the listener. */
   readonly port: number
 }
@@ -125,7 +134,8 @@ function linkForward<Target>(
     }
   })
   const split = new TrafficSplit(spec.destinations, choices)
-  return { kind: 'forward', split, timeoutMs: spec.timeoutMs, retries: spec.retries }
+  const mirrors = spec.mirrors?.map((mirror) => ({ target: context.resolve(mirror), spec: mirror }))
+  return { kind: 'forward', split, timeoutMs: spec.timeoutMs, retries: spec.retries, mirrors }
 }
 
 function bodyOf({ body, base64 }: DirectResponseSpec): Buffer {

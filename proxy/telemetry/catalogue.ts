@@ -168,6 +168,11 @@ export const catalogue = {
     'Retries that a rule wanted and that were not made, by why.',
     ['cluster_name', 'reason'],
   ),
+  upstreamMirrored: counter(
+    'outrider_upstream_mirrored_total',
+    'Copies of requests for mirrors: answered, failed, or dropped because they would have taken too much.',
+    ['cluster_name', 'result'],
+  ),
   upstreamUnpicked: counter(
     'outrider_upstream_none_healthy_total',
     'Requests for which no endpoint could be used.',

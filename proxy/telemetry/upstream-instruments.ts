@@ -66,6 +66,10 @@ export class UpstreamInstruments {
     this.instruments.counter('upstreamRetriesSkipped', [this.cluster, reason]).add()
   }
 
+  mirrored(result: 'answered' | 'failed' | 'dropped'): void {
+    this.instruments.counter('upstreamMirrored', [this.cluster, result]).add()
+  }
+
   unpicked(): void {
     this.instruments.counter('upstreamUnpicked', [this.cluster]).add()
   }

@@ -159,7 +159,7 @@ spec:
   http:
   - route: [{destination: {host: a.b}}]
     fault: {delay: {fixedDelay: 1s, percentage: {value: 10}}}
-    mirror: {host: c.d}
+    # the line of something that works by now
     # the line of something that works by now
 ---
 apiVersion: networking.istio.io/v1

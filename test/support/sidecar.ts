@@ -5,6 +5,7 @@ import { load } from '../../config/load.ts'
 import type { Snapshot, WorkloadSpec } from '../../config/snapshot.ts'
 import { adoptAccepted } from '../../proxy/net/adopt.ts'
 import type { ConnectionRecord, ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
+import { InstrumentReader } from '../../proxy/telemetry/instrument-reader.ts'
 import { Instruments } from '../../proxy/telemetry/instruments.ts'
 import { Doors } from '../../proxy/worker/doors.ts'
 import { drain } from '../../proxy/worker/drain.ts'
@@ -29,7 +30,8 @@ export class Sidecar {
   /** What was given to the log once. */
   readonly notes: string[] = []
   readonly runtime: Runtime
-  readonly instruments = new Instruments(() => undefined)
+  private readonly reader = new InstrumentReader()
+  readonly instruments = new Instruments((message) => this.reader.receive(0, message))
   port = 0
   private readonly doors: Doors
   private readonly workload: WorkloadSpec
@@ -110,6 +112,12 @@ export class Sidecar {
       await listening(server)
     }
     return (server.address() as AddressInfo).port
+  }
+
+  /** What a metric stands at now. */
+  value(metric: Parameters<InstrumentReader['value']>[0], labels: readonly string[]): number {
+    this.instruments.flush()
+    return this.reader.value(metric, labels)
   }
 
   get url(): string {
