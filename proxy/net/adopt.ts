@@ -7,7 +7,9 @@
 import { connect, createServer, type Server, Socket } from 'node:net'
 import { Side } from '../base/errors.ts'
 import type { Address } from './address.ts'
-import { SocketConnection, writeHighMark } from './socket-connection.ts'
+import { directWrites } from './direct-write.ts'
+import { writeHighMark } from './outlet.ts'
+import { SocketConnection } from './socket-connection.ts'
 
 interface WithHandle {
   _handle: unknown
@@ -25,6 +27,12 @@ export function adoptAccepted(
     accepted.resume()
     return connection
   }
+  connection.attach(adoptedSocket(accepted, connection))
+  return connection
+}
+
+/** The socket that takes over the handle of `accepted`. */
+function adoptedSocket(accepted: Socket, connection: SocketConnection): Socket {
   const former = accepted as unknown as WithHandle
   const handle = former._handle
   former._handle = null
@@ -35,11 +43,13 @@ export function adoptAccepted(
     writableHighWaterMark: writeHighMark,
     onread: connection.onread(),
   }
-  connection.attach(new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]))
-  return connection
+  return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0])
 }
 
-/** Tries adoption over a loopback connection: bytes, half-close and addresses must behave. */
+/**
+ * Tries adoption over a loopback connection: bytes, half-close and addresses must behave. Looks by the
+ * way how this Node writes (direct-write.ts).
+ */
 export async function checkAdoption(): Promise<boolean> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
   try {
@@ -67,7 +77,13 @@ async function tryAdoption(server: Server): Promise<boolean> {
     client.on('error', () => done(false))
     client.on('close', () => done(text === 'ping'))
     client.end('ping')
-    server.once('connection', (socket) => echo(adoptAccepted(socket, true), client.localPort))
+    server.once('connection', (accepted) => {
+      const connection = new SocketConnection(Side.Downstream)
+      const socket = adoptedSocket(accepted, connection)
+      directWrites.watch(socket)
+      connection.attach(socket)
+      echo(connection, client.localPort)
+    })
   })
 }
 

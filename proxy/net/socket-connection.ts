@@ -4,44 +4,35 @@
  * events. Hot: bench/micro/connection.bench.ts.
  */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { getSystemErrorName } from 'node:util'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import type { Address } from './address.ts'
 import { canonicalAddress } from './address.ts'
 import type { ByteReceiver, Connection, PauseReason } from './connection.ts'
+import { beginTurn, endTurn, Outlet, type OutletOwner } from './outlet.ts'
 import { type ReceiveBuffer, receiveBuffers } from './receive-buffers.ts'
 
-/** Writes from here on are passed on without a copy; smaller ones are joined and copied. */
-export const writeHighMark = 16 * 1024
+export { writeHighMark } from './outlet.ts'
 
 const nobody: ByteReceiver = { onBytes() {}, onEnd() {}, onClose() {}, onWritable() {} }
-
-/** What is being read right now in this thread: writes of parts of it must copy or borrow. */
-let reading: ReceiveBuffer | undefined
-/** Connections with text held back until the end of the turn. */
-const holding: SocketConnection[] = []
-let flushScheduled = false
 
 /** Connections that are not closed: a leak counter. */
 export const openConnections = { count: 0 }
 
-export class SocketConnection implements Connection {
+export class SocketConnection implements Connection, OutletOwner {
   readonly side: Side
   readonly originalDestination: Address | undefined
   bytesRead = 0
-  bytesWritten = 0
   closing = false
   private socket: Socket | undefined = undefined
+  private outlet: Outlet | undefined = undefined
   private receiver: ByteReceiver = nobody
   private pauses = 0
   private inRead = false
   private bulk = false
   private current: ReceiveBuffer = receiveBuffers.shared
-  /** Held back latin1 text, and whether the socket is above its high mark. */
-  private held = ''
-  private blocked = false
-  /** Buffers of other connections that our queued writes refer to; nearly always none or one. */
-  private readonly borrowed: ReceiveBuffer[] = []
   private failure: ProxyError | undefined = undefined
   private localAddress: Address | undefined = undefined
   private remoteAddress: Address | undefined = undefined
@@ -68,12 +59,12 @@ export class SocketConnection implements Connection {
   /** Takes the socket over. `viaData`: it cannot use onread. */
   attach(socket: Socket, viaData = false): void {
     this.socket = socket
+    this.outlet = new Outlet(this, socket)
     openConnections.count++
     if (viaData) socket.on('data', (chunk: Buffer) => this.receivedData(chunk))
     socket.on('end', () => this.receiver.onEnd())
-    socket.on('drain', () => this.drained())
-    socket.on('error', (cause: Error) => {
-      this.failure ??= this.broken(cause)
+    socket.on('error', (cause: NodeJS.ErrnoException) => {
+      this.failure ??= this.broken(cause.code ?? cause.message, cause)
     })
     socket.on('close', () => this.gone())
   }
@@ -94,8 +85,12 @@ export class SocketConnection implements Connection {
     return this.remoteAddress
   }
 
+  get bytesWritten(): number {
+    return this.outlet?.bytesWritten ?? 0
+  }
+
   get queuedBytes(): number {
-    return this.held.length + (this.socket?.writableLength ?? 0)
+    return this.outlet?.queuedBytes ?? 0
   }
 
   receiveWith(receiver: ByteReceiver, already?: Buffer): void {
@@ -105,32 +100,11 @@ export class SocketConnection implements Connection {
   }
 
   write(bytes: Buffer): boolean {
-    const socket = this.socket
-    if (socket === undefined || this.closing) return true
-    this.bytesWritten += bytes.length
-    if (bytes.length < writeHighMark) {
-      const text = this.takeHeld()
-      if (text !== '' || this.isBorrowed(bytes))
-        socket.write(text + bytes.toString('latin1'), 'latin1')
-      else socket.write(bytes)
-    } else this.writeLarge(socket, bytes)
-    if (!socket.writableNeedDrain || socket.writableLength === 0) return true
-    this.blocked = true
-    return false
+    return this.outlet?.write(bytes) ?? true
   }
 
   writeText(text: string): boolean {
-    if (this.socket === undefined || this.closing) return true
-    this.bytesWritten += text.length
-    if (this.held === '') {
-      holding.push(this)
-      if (reading === undefined && !flushScheduled) {
-        flushScheduled = true
-        process.nextTick(flushHolding)
-      }
-      this.held = text
-    } else this.held += text
-    return !this.blocked
+    return this.outlet?.writeText(text) ?? true
   }
 
   pause(reason: PauseReason): void {
@@ -151,15 +125,14 @@ export class SocketConnection implements Connection {
 
   end(): void {
     if (this.closing) return
-    this.flush()
     this.closing = true
-    this.socket?.end()
+    this.outlet?.end()
   }
 
   destroy(error?: ProxyError): void {
     if (this.closed) return
     this.closing = true
-    this.held = ''
+    this.outlet?.abandon()
     this.failure ??= error
     this.socket?.destroy()
   }
@@ -167,9 +140,12 @@ export class SocketConnection implements Connection {
   reset(error?: ProxyError): void {
     if (this.closed) return
     this.closing = true
-    this.held = ''
+    this.outlet?.abandon()
     this.failure ??= error
-    this.socket?.resetAndDestroy()
+    const { socket } = this
+    // TLS and unix sockets have no RST to send: what was agreed on is broken off.
+    if (socket instanceof TLSSocket || socket?.remoteFamily === undefined) socket?.destroy()
+    else socket.resetAndDestroy()
   }
 
   /** Part of the contract with ReceiveBuffers: the last write that borrowed our buffer is done. */
@@ -177,60 +153,28 @@ export class SocketConnection implements Connection {
     this.flowAgain()
   }
 
-  /** Sends the text held back. */
-  flush(): void {
-    const text = this.takeHeld()
-    if (text !== '' && !this.closing) {
-      this.socket?.write(text, 'latin1')
-      if (this.socket?.writableNeedDrain === true && this.socket.writableLength > 0)
-        this.blocked = true
-    }
+  /** Part of the contract with Outlet. */
+  onFlushed(): void {
+    clock.refresh()
+    this.receiver.onWritable()
   }
 
-  private takeHeld(): string {
-    const text = this.held
-    if (text !== '') this.held = ''
-    return text
-  }
-
-  private isBorrowed(bytes: Buffer): boolean {
-    return reading !== undefined && bytes.buffer === reading.bytes.buffer
-  }
-
-  private writeLarge(socket: Socket, bytes: Buffer): void {
-    const text = this.takeHeld()
-    const source = this.isBorrowed(bytes) ? reading : undefined
-    // Only from the high mark on does the socket tell by `drain` that it is done with a buffer.
-    const tells = socket.writableLength + bytes.length >= socket.writableHighWaterMark
-    const lent = source !== undefined && tells ? lendable(source, bytes) : undefined
-    let own = bytes
-    if (lent !== source) own = lent?.bytes.subarray(0, bytes.length) ?? Buffer.from(bytes)
-    if (text !== '') {
-      socket.cork()
-      socket.write(text, 'latin1')
-    }
-    socket.write(own)
-    if (text !== '') socket.uncork()
-    if (lent !== undefined && socket.writableLength > 0) this.borrow(lent)
-    if (lent !== undefined && lent !== source) receiveBuffers.abandon(lent)
-  }
-
-  private borrow(source: ReceiveBuffer): void {
-    if (this.borrowed.includes(source)) return
-    source.lends++
-    this.borrowed.push(source)
+  /** Part of the contract with Outlet. */
+  onBroken(errno: number): void {
+    this.failure ??= this.broken(getSystemErrorName(errno))
+    this.closing = true
+    this.socket?.destroy()
   }
 
   private received(read: number): boolean {
     clock.refresh()
     const buffer = this.current
     this.bytesRead += read
-    reading = buffer
+    beginTurn(buffer)
     this.inRead = true
     this.receiver.onBytes(buffer.bytes, 0, read)
     this.inRead = false
-    if (holding.length > 0) flushHolding()
-    reading = undefined
+    endTurn()
     // A lent buffer that is about to be replaced (nextBuffer) holds up nothing, and would wake nobody.
     return this.pauses === 0 && (buffer.lends === 0 || this.bulk !== buffer.lendable)
   }
@@ -241,7 +185,7 @@ export class SocketConnection implements Connection {
     this.inRead = true
     this.receiver.onBytes(chunk, 0, chunk.length)
     this.inRead = false
-    if (holding.length > 0) flushHolding()
+    endTurn()
     if (this.pauses !== 0 && !this.closed) this.socket?.pause()
   }
 
@@ -261,27 +205,12 @@ export class SocketConnection implements Connection {
     if (!this.closed && this.socket !== undefined && !this.socket.destroyed) this.socket.resume()
   }
 
-  private drained(): void {
-    if (this.socket === undefined || this.socket.writableLength > 0) return
-    this.returnBorrowed()
-    if (!this.blocked) return
-    this.blocked = false
-    clock.refresh()
-    this.receiver.onWritable()
-  }
-
-  private returnBorrowed(): void {
-    for (let last = this.borrowed.pop(); last !== undefined; last = this.borrowed.pop())
-      receiveBuffers.returned(last)
-  }
-
   private gone(): void {
     this.closed = true
     this.closing = true
-    this.held = ''
     openConnections.count--
     clock.refresh()
-    this.returnBorrowed()
+    this.outlet?.close()
     const current = this.current
     this.current = receiveBuffers.shared
     receiveBuffers.abandon(current)
@@ -290,20 +219,9 @@ export class SocketConnection implements Connection {
     receiver.onClose(this.failure)
   }
 
-  private broken(cause: Error): ProxyError {
+  private broken(errno: string, cause?: Error): ProxyError {
     const code = this.side === Side.Upstream ? ErrorCode.UpstreamClosed : ErrorCode.DownstreamClosed
-    const errno = (cause as NodeJS.ErrnoException).code ?? cause.message
-    return new ProxyError(code, this.side, { cause, message: `the connection broke: ${errno}` })
+    const message = `the connection broke: ${errno}`
+    return new ProxyError(code, this.side, { cause, message })
   }
-}
-
-/** The buffer being read where it may be lent, else a recycled copy of `bytes`. */
-function lendable(source: ReceiveBuffer, bytes: Buffer): ReceiveBuffer {
-  return source.lendable ? source : receiveBuffers.copyOf(bytes)
-}
-
-function flushHolding(): void {
-  flushScheduled = false
-  for (let i = 0; i < holding.length; i++) holding[i]!.flush()
-  holding.length = 0
 }

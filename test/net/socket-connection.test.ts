@@ -3,12 +3,19 @@ import { test } from 'tap'
 import { wheel } from '../../proxy/base/timer-wheel.ts'
 import { adoptAccepted, checkAdoption } from '../../proxy/net/adopt.ts'
 import type { ByteReceiver } from '../../proxy/net/connection.ts'
+import { directWrites } from '../../proxy/net/direct-write.ts'
+import { writeHighMark } from '../../proxy/net/outlet.ts'
 import { receiveBuffers } from '../../proxy/net/receive-buffers.ts'
-import { SocketConnection, writeHighMark } from '../../proxy/net/socket-connection.ts'
+import { SocketConnection } from '../../proxy/net/socket-connection.ts'
 import { Splice } from '../../proxy/net/splice.ts'
 
 /** A server whose accepted sockets are given to `accept` as Connections. */
-async function serve(adopting: boolean, accept: (c: SocketConnection) => void): Promise<Server> {
+async function serve(
+  adopting: boolean,
+  accept: (c: SocketConnection) => void,
+  direct = false,
+): Promise<Server> {
+  directWrites.works = direct
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
     accept(adoptAccepted(socket, adopting)),
   )
@@ -35,11 +42,33 @@ test('adoption works on this Node', async (t) => {
   t.equal(await checkAdoption(), true)
 })
 
-for (const adopting of [true, false]) {
-  const how = adopting ? 'onread' : 'data events'
+test('this Node writes in a way that connections can follow', async (t) => {
+  t.equal(directWrites.works, true)
+})
+
+test('a Node that wants a request object for each write is left to write itself', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((done) => server.once('listening', done))
+  const client = connect(portOf(server), '127.0.0.1')
+  await new Promise((done) => client.once('connect', done))
+  directWrites.watch(client)
+  const { _handle: handle } = client as unknown as {
+    _handle: { writeLatin1String(request: unknown, text: string): unknown }
+  }
+  handle.writeLatin1String({}, 'x')
+  t.equal(directWrites.works, false)
+  t.equal(directWrites.allowedFor(client), false)
+  client.destroy()
+  server.close()
+})
+
+for (const how of ['direct', 'onread', 'data events']) {
+  const adopting = how !== 'data events'
+  const served = (accept: (c: SocketConnection) => void) =>
+    serve(adopting, accept, how === 'direct')
 
   test(`text held back leaves in one piece with the bytes behind it (${how})`, async (t) => {
-    const server = await serve(adopting, (c) =>
+    const server = await served((c) =>
       c.receiveWith(
         silent({
           onBytes(buffer, start, end) {
@@ -64,7 +93,7 @@ for (const adopting of [true, false]) {
     const origin = createServer((socket) => socket.end(payload))
     await new Promise<void>((done) => origin.listen(0, '127.0.0.1', done))
     const ended = new Promise<Error | undefined>((done) => {
-      serve(adopting, (down) => {
+      served((down) => {
         const up = new SocketConnection('upstream')
         const socket = connect({
           port: portOf(origin),
@@ -103,7 +132,7 @@ for (const adopting of [true, false]) {
       pour()
     })
     await new Promise<void>((done) => origin.listen(0, '127.0.0.1', done))
-    const server = await serve(adopting, (down) => {
+    const server = await served((down) => {
       const up = new SocketConnection('upstream')
       const port = portOf(origin)
       const options = { port, host: '127.0.0.1', allowHalfOpen: true, onread: up.onread() }
@@ -128,7 +157,7 @@ for (const adopting of [true, false]) {
   })
 
   test(`after the client's FIN the other direction goes on (${how})`, async (t) => {
-    const server = await serve(adopting, (c) =>
+    const server = await served((c) =>
       c.receiveWith(
         silent({
           onEnd() {
@@ -146,7 +175,7 @@ for (const adopting of [true, false]) {
 
   test(`a reset by the client is a failure on its side (${how})`, async (t) => {
     const error = await new Promise<{ code: string; side: string } | undefined>((done) => {
-      serve(adopting, (c) => {
+      served((c) => {
         c.receiveWith(silent({ onBytes: () => c.writeText('go'), onClose: done }))
       }).then((server) => {
         const client = connect(portOf(server), '127.0.0.1')
@@ -159,6 +188,61 @@ for (const adopting of [true, false]) {
     })
     t.equal(error?.code, 'downstream_remote_disconnect')
     t.equal(error?.side, 'downstream')
+  })
+
+  test(`what the kernel does not take at once arrives in order, then writing goes on (${how})`, async (t) => {
+    const long = 'y'.repeat(writeHighMark * 3)
+    const wanted: string[] = []
+    const accepted = new Promise<SocketConnection>((done) => {
+      served(done).then((server) => {
+        t.teardown(() => server.close())
+        client = connect(portOf(server), '127.0.0.1').pause()
+      }, t.threw)
+    })
+    let client: Socket | undefined
+    const c = await accepted
+    const writable = new Promise<void>((done) => c.receiveWith(silent({ onWritable: done })))
+    for (let i = 0, flowing = true; flowing; i++) {
+      const pieces = [`<${i}`, long, `small ${i}`, `>${i}`]
+      wanted.push(...pieces)
+      c.writeText(pieces[0]!)
+      c.write(Buffer.from(pieces[1]!))
+      flowing = c.write(Buffer.from(pieces[2]!))
+      c.writeText(pieces[3]!)
+      if (i % 7 === 0) await new Promise((done) => setImmediate(done))
+    }
+    t.ok(c.queuedBytes > 0)
+    const got = everything(client!)
+    client!.resume()
+    await writable
+    t.equal(c.queuedBytes, 0)
+    t.equal(c.write(Buffer.from('last')), true)
+    c.end()
+    const whole = (await got).toString('latin1')
+    t.equal(whole === `${wanted.join('')}last`, true, 'all of it, in order')
+    t.equal(c.bytesWritten, whole.length)
+    client!.end()
+  })
+
+  test(`a write after the peer's reset ends the connection with its error (${how})`, async (t) => {
+    const closed = new Promise<{ code: string; message: string } | undefined>((done) => {
+      served((c) => {
+        c.receiveWith(silent({ onClose: done }))
+        c.pause(1)
+        // Not reading, it learns of the reset by writing.
+        const write = () => {
+          c.write(Buffer.from('into the void'))
+          if (!c.closing) setImmediate(write)
+        }
+        write()
+      }).then((server) => {
+        t.teardown(() => server.close())
+        const client = connect(portOf(server), '127.0.0.1', () => client.resetAndDestroy())
+      }, t.threw)
+    })
+    const error = await closed
+    t.equal(error?.code, 'downstream_remote_disconnect')
+    t.match(error?.message, /^the connection broke: (EPIPE|ECONNRESET)$/)
   })
 }
 
