@@ -7,7 +7,7 @@ import { makeLocalReply } from '../http/local-reply.ts'
 import { schemeOf } from '../routing/predicates.ts'
 import type { DirectAction, RedirectAction } from '../routing/route.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
-import { failureRow } from './failure.ts'
+import { failureRow, failureText } from './failure.ts'
 import type { HttpScope } from './scope.ts'
 
 /** The exchange, as far as answering needs it. */
@@ -26,7 +26,7 @@ const overloaded = [['x-envoy-overloaded', 'true']] as const
 /** Tells the client what went wrong and who decided. */
 export function answerFailure(exchange: Answering, error: ProxyError, hint: string): void {
   const { record, scope, stream } = exchange
-  const { status, text } = failureRow(error)
+  const { status } = failureRow(error)
   if (status === 0) {
     stream.reset(error)
     return
@@ -36,7 +36,7 @@ export function answerFailure(exchange: Answering, error: ProxyError, hint: stri
     {
       status,
       reason: error.detail,
-      text,
+      text: failureText(error, record.attempts),
       sentence: sentenceOf(error),
       origin: originOf(record.origin),
       hint,

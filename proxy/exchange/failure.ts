@@ -19,14 +19,16 @@ export interface FailureRow {
 }
 
 const noResponse = ['5xx', 'gateway-error', 'reset']
-const beforeHeaders = 'upstream connect error or disconnect/reset before headers. reset reason: '
+const beforeHeaders = 'upstream connect error or disconnect/reset before headers. '
+const resetReason = 'reset reason: '
 
 function row(status: number, flags: number, text: string, retryOn: string[] = []): FailureRow {
   return { status, flags, text, reset: '', retryOn }
 }
 
 function resetRow(status: number, flags: number, reset: string, retryOn: string[]): FailureRow {
-  return { status, flags, text: beforeHeaders + reset, reset: reset.replaceAll(' ', '_'), retryOn }
+  const text = beforeHeaders + resetReason + reset
+  return { status, flags, text, reset: reset.replaceAll(' ', '_'), retryOn }
 }
 
 const rows: Record<ErrorCode, FailureRow> = {
@@ -48,7 +50,7 @@ const rows: Record<ErrorCode, FailureRow> = {
   [ErrorCode.NoHealthyUpstream]: row(503, Flag.UH, 'no healthy upstream'),
   [ErrorCode.UpgradeRefused]: row(403, 0, ''),
   [ErrorCode.Loop]: row(508, 0, 'loop detected'),
-  [ErrorCode.ConnectFailure]: resetRow(503, Flag.UF, 'connection failure', [
+  [ErrorCode.ConnectFailure]: resetRow(503, Flag.UF, 'remote connection failure', [
     ...noResponse,
     'connect-failure',
     'reset-before-request',
@@ -81,6 +83,13 @@ const rows: Record<ErrorCode, FailureRow> = {
 
 export function failureRow(error: ProxyError): FailureRow {
   return rows[error.code]
+}
+
+/** The first line of the body; a reset after a retry says that it is the latest. */
+export function failureText(error: ProxyError, attempts: number): string {
+  const { reset, text } = rows[error.code]
+  if (reset === '' || attempts < 2) return text
+  return `${beforeHeaders}retried and the latest ${text.slice(beforeHeaders.length)}`
 }
 
 /** Envoy's response code details for a failure; `started`: the reply head had gone out before. */

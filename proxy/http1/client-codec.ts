@@ -15,7 +15,7 @@ import { Fault, incomplete, replyError } from './faults.ts'
 import { type ByteConsumer, Inlet } from './inlet.ts'
 import { clientDefaults, type Http1ClientOptions } from './options.ts'
 import { type HeadLimits, parsed, parseReplyHead } from './parse-head.ts'
-import { closedAwaitingReply, closedError, unsolicitedBytes } from './upstream-end.ts'
+import { closedAwaitingReply, closedError, cutError, unsolicitedBytes } from './upstream-end.ts'
 import { Http1UpstreamStream, requestFraming, type UpstreamStreamCodec } from './upstream-stream.ts'
 import { requestText } from './write-head.ts'
 
@@ -321,7 +321,7 @@ export class Http1ClientCodec
       if (reader.wanted) reader.finishAtClose()
       return
     }
-    this.fail(closedError('closed_in_body', this.failure))
+    this.fail(cutError('closed_in_body', this.failure))
   }
 
   private fail(error: ProxyError): void {

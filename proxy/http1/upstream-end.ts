@@ -13,7 +13,7 @@ export function closedAwaitingReply(
   headBytes: number,
   cause: ProxyError | undefined,
 ): ProxyError {
-  if (headBytes > 0) return closedError('closed_in_head', cause)
+  if (headBytes > 0) return cutError('closed_in_head', cause)
   const detail = stream.interimReplies > 0 ? 'closed_after_interim_reply' : 'closed_before_reply'
   return closedError(detail, cause)
 }
@@ -24,6 +24,15 @@ export function closedError(detail: string, cause: ProxyError | undefined): Prox
       ? 'The upstream closed the connection before it replied.'
       : 'The upstream closed the connection before its reply was complete.'
   return new ProxyError(ErrorCode.UpstreamClosed, Side.Upstream, { detail, message, cause })
+}
+
+/** Closed inside a head or a body: as Envoy sees it, a breach of HTTP rather than a connection that went. */
+export function cutError(
+  detail: 'closed_in_head' | 'closed_in_body',
+  cause: ProxyError | undefined,
+): ProxyError {
+  const message = 'The upstream closed the connection before its reply was complete.'
+  return new ProxyError(ErrorCode.UpstreamProtocol, Side.Upstream, { detail, message, cause })
 }
 
 /** Bytes while idle poison a connection; a 408 is a server's usual courtesy before it closes: no error. */

@@ -84,8 +84,9 @@ export const faults: readonly Fault[] = [
     endpoint: 'refused',
     status: 503,
     flags: 'UF,URX',
-    details: `${before}{connection_failure}`,
-    reply: new RegExp(`^${connectText}connection failure\n[\\s\\S]*ECONNREFUSED[\\s\\S]*tried 3 times`),
+    details: `${before}{remote_connection_failure}`,
+    reply:
+      /^upstream .* headers. retried and the latest reset reason: remote connection failure\n[\s\S]*ECONNREFUSED[\s\S]*tried 3 times/,
     attempts: 3,
   },
   {
@@ -94,7 +95,7 @@ export const faults: readonly Fault[] = [
     rule: 'retries: { attempts: 0 }',
     status: 503,
     flags: 'UF',
-    details: `${before}{connection_failure}`,
+    details: `${before}{remote_connection_failure}`,
     attempts: 1,
   },
   {
@@ -126,24 +127,24 @@ export const faults: readonly Fault[] = [
   {
     name: 'the endpoint closes inside the head',
     endpoint: says('HTTP/1.1 200 OK\r\nConte', end),
-    status: 503,
-    flags: 'UC',
-    details: `${before}{connection_termination}`,
+    status: 502,
+    flags: 'UPE',
+    details: `${before}{protocol_error}`,
   },
   {
     name: 'the endpoint closes inside the body',
     endpoint: says(half, end),
     status: 200,
-    flags: 'UC',
-    details: `${after}{connection_termination}`,
+    flags: 'UPE',
+    details: `${after}{protocol_error}`,
     reply: /the first part$/,
   },
   {
     name: 'the endpoint resets inside the body',
     endpoint: says(half, (socket) => socket.resetAndDestroy()),
     status: 200,
-    flags: 'UC',
-    details: `${after}{connection_termination}`,
+    flags: 'UPE',
+    details: `${after}{protocol_error}`,
   },
   {
     name: 'the endpoint does not speak HTTP',

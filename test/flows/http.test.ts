@@ -165,7 +165,7 @@ test('a refused endpoint is a 503 that says who decided, with one record', async
   t.equal(reply.headers['x-outrider-origin'], 'Service default/web test.yaml:2')
   t.match(
     reply.body,
-    /^upstream connect error or disconnect\/reset before headers. reset reason: connection failure\n/,
+    /^upstream connect error or disconnect\/reset before headers. retried and the latest reset reason: remote connection failure\n/,
   )
   t.match(reply.body, /refused/)
   await sidecar.recorded(1)

@@ -127,7 +127,8 @@ t.test('what ends badly says how far it came', async (t) => {
       if (broken) connection.deliverClose(givenUp())
       else connection.deliverEnd()
       t.equal(reply.events.at(-1), `failure ${detail}`)
-      t.equal(reply.error?.code, 'connection_termination')
+      const inside = detail === 'closed_in_head' || detail === 'closed_in_body'
+      t.equal(reply.error?.code, inside ? 'protocol_error' : 'connection_termination')
       t.equal(reply.error?.retryable, false, 'the upstream may have worked on it')
       t.strictSame(pool.events, [`closed ${detail}`])
       t.ok(connection.closed)
