@@ -1,19 +1,27 @@
 /** A field that the docs say takes effect must at least change what the proxy is told to do. */
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { type Document, isCollection, isScalar, parseAllDocuments } from 'yaml'
+import { type Document, isCollection, isMap, isScalar, parseAllDocuments, type YAMLMap } from 'yaml'
 import { compile } from '../../config/compile.ts'
 import { load } from '../../config/load.ts'
 import { takesEffect as claims, documentedKinds, fieldRows } from '../docs/fields.ts'
 import { workload } from './compile-support.ts'
 
-const text = readFileSync(`${import.meta.dirname}/effects/mesh.yaml`, 'utf8')
-const documents = parseAllDocuments(text) as Document[]
+/** What cannot stand in one mesh stands in several: each file is one. */
+const meshes = globSync(`${import.meta.dirname}/effects/*.yaml`)
+  .sort()
+  .map((file) => parseAllDocuments(readFileSync(file, 'utf8')) as Document[])
 
 /** One that the Sidecar selects, and one that it does not. */
 const workloads = [workload(), workload({ labels: { app: 'other' }, addresses: ['10.1.0.7'] })]
 
 type Path = ReadonlyArray<string | number>
+
+interface Written {
+  readonly mesh: Document[]
+  readonly document: Document
+  readonly path: Path
+}
 
 interface Compiled {
   /** The snapshot without versions and lines. */
@@ -21,12 +29,13 @@ interface Compiled {
   readonly refused: readonly string[]
 }
 
-function compiled(changed: Document, to: Document | undefined): Compiled {
-  const texts = documents.map((document) => String(document === changed ? to : document))
+function compiled(mesh: Document[], changed?: Document, to?: Document): Compiled {
+  const texts = mesh.map((document) => String(document === changed ? to : document))
   const loaded = load([{ path: 'mesh.yaml', text: texts.join('---\n') }])
   const snapshots = workloads.map((one) => compile(loaded.resources, one).snapshot)
   const meaning = JSON.stringify(snapshots, (key, value: unknown) => {
-    if (key === 'version' || key === 'line' || key === 'hash') return undefined
+    if (key === 'version' || key === 'line') return undefined
+    if (key === 'hash' && typeof value === 'string') return undefined
     return value instanceof Map ? [...value] : value
   })
   return { meaning, refused: loaded.refused }
@@ -87,33 +96,49 @@ const others: Readonly<Record<string, readonly unknown[]>> = {
   '*': ['.'],
 }
 
+/** Shares must go on adding up. */
+function swapFirstTwo(document: Document, path: Path): void {
+  const [first, second] = (document.getIn(path) as YAMLMap<unknown, unknown>).items
+  if (first === undefined || second === undefined) return
+  const { value } = first
+  first.value = second.value
+  second.value = value
+}
+
 /** True when some other value, or none, is accepted and means something else. */
-function takesEffect(document: Document, path: Path, before: Compiled): boolean {
+function takesEffect({ mesh, document, path }: Written): boolean {
+  const before = befores.get(mesh)!
   const value = document.getIn(path, true)
   const changes: Array<(changed: Document) => void> = [(changed) => changed.deleteIn(path)]
   if (isScalar(value))
     for (const other of alternatives(value.value))
       changes.push((changed) => changed.setIn(path, other))
+  const shares = document.getIn(path.slice(0, -1), true)
+  if (isMap(shares)) changes.push((changed) => swapFirstTwo(changed, path.slice(0, -1)))
   return changes.some((change) => {
     const changed = document.clone() as Document
     change(changed)
-    const after = compiled(document, changed)
+    const after = compiled(mesh, document, changed)
     return after.refused.length === before.refused.length && after.meaning !== before.meaning
   })
 }
 
-const before = compiled(documents[0]!, documents[0])
+const befores = new Map(meshes.map((mesh) => [mesh, compiled(mesh)]))
 
-t.test('the mesh that holds every field is accepted', async (t) => {
-  t.same(before.refused, [])
+t.test('the meshes that hold every field are accepted', async (t) => {
+  for (const { refused } of befores.values()) t.same(refused, [])
 })
 
 for (const [kind, type] of documentedKinds()) {
   const rows = fieldRows(kind, type).filter(({ effect }) => claims(effect))
   if (rows.length === 0) continue
   t.test(`${kind}: each field that takes effect changes the snapshot`, async (t) => {
-    const own = documents.filter((document) => document.get('kind') === kind)
-    const root = own.some((document) => document.has('spec')) && kind !== 'Pod' ? ['spec'] : []
+    const own = meshes.flatMap((mesh) =>
+      mesh
+        .filter((document) => document.get('kind') === kind)
+        .map((document) => ({ mesh, document })),
+    )
+    const root = own.some(({ document }) => document.has('spec')) && kind !== 'Pod' ? ['spec'] : []
     for (const { path } of rows) {
       const wanted = new RegExp(
         `^${RegExp.escape([...root, path].join('.'))
@@ -121,16 +146,13 @@ for (const [kind, type] of documentedKinds()) {
           .replaceAll('\\.\\[\\]', '\\[\\]')
           .replaceAll(RegExp.escape('<name>'), '.+')}$`,
       )
-      const there = own.flatMap((document) =>
+      const there = own.flatMap(({ mesh, document }) =>
         places(document)
           .filter((place) => wanted.test(generic(place)))
-          .map((place) => ({ document, place })),
+          .map((place) => ({ mesh, document, path: place })),
       )
-      t.ok(there.length > 0, `${path} is written in effects/mesh.yaml`)
-      t.ok(
-        there.some(({ document, place }) => takesEffect(document, place, before)),
-        `${path} changes the snapshot`,
-      )
+      t.ok(there.length > 0, `${path} is written below effects/`)
+      t.ok(there.some(takesEffect), `${path} changes the snapshot`)
     }
   })
 }
