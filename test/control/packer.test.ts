@@ -24,12 +24,22 @@ function plain(snapshot: Snapshot): Snapshot {
       }),
     },
   }))
-  return {
+  return withoutUndefined({
     ...snapshot,
     outbound: { ...snapshot.outbound, listeners },
     clusters: new Map(snapshot.clusters),
     endpointSets: new Map(snapshot.endpointSets),
-  }
+  }) as Snapshot
+}
+
+/** Shared memory knows no undefined fields. */
+function withoutUndefined(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(withoutUndefined)
+  if (value instanceof Map)
+    return new Map([...value].map(([key, one]) => [key, withoutUndefined(one)]))
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined)
+  return Object.fromEntries(entries.map(([key, one]) => [key, withoutUndefined(one)]))
 }
 
 /** Fields that only the original has, which a worker would miss. */
