@@ -15,4 +15,10 @@ export const Annotation = {
   FaultPlacement: 'outrider.dev/fault-placement',
   /** VirtualService: a whole number. */
   FaultSeed: 'outrider.dev/fault-seed',
+  /** DestinationRule: `true` lets outlierDetection eject one endpoint of a small cluster. */
+  AlwaysEjectOne: 'outrider.dev/always-eject-one',
+  /** DestinationRule: percent of errors within an interval that ejects. */
+  FailurePercentage: 'outrider.dev/outlier-failure-percentage',
+  /** DestinationRule: thousandths of a standard deviation below the others' success that eject. */
+  SuccessRate: 'outrider.dev/outlier-success-rate',
 } as const

@@ -1,10 +1,13 @@
 /** Outlier detection with Envoy's and Istio's defaults filled in. */
+import { Annotation } from './annotation-names.ts'
 import type { BlockPlace } from './compile-policy-places.ts'
 import type { OutlierDetection } from './kinds.ts'
+import {
+  failurePercentageComplaint,
+  numberOf,
+  successRateComplaint,
+} from './outlier-annotations.ts'
 import type { OutlierDetectionSpec } from './snapshot.ts'
-
-/** On the object that writes outlierDetection: lets small clusters lose an endpoint too. */
-export const ejectOneAnnotation = 'outrider.dev/always-eject-one'
 
 /** Envoy's max_ejection_time, which Istio does not set. */
 const MAX_EJECTION_MS = 300_000
@@ -16,6 +19,7 @@ export function outlierDetectionSpec(
   place: BlockPlace | undefined,
 ): OutlierDetectionSpec | undefined {
   if (written === undefined) return undefined
+  const annotations = place?.resource.annotations ?? {}
   const split = written.splitExternalLocalOriginErrors === true
   const baseEjectionMs = written.baseEjectionMs ?? 30_000
   return {
@@ -28,8 +32,13 @@ export function outlierDetectionSpec(
     baseEjectionMs,
     maxEjectionMs: Math.max(MAX_EJECTION_MS, baseEjectionMs),
     maxEjectionPercent: written.maxEjectionPercent || 10,
-    alwaysEjectOne: place?.resource.annotations[ejectOneAnnotation] === 'true',
+    alwaysEjectOne: annotations[Annotation.AlwaysEjectOne] === 'true',
     minHealthPercent: written.minHealthPercent ?? 0,
     errorStatuses: written.outlierDetectionHttpErrorCodes ?? [],
+    failurePercentage: numberOf(
+      annotations[Annotation.FailurePercentage],
+      failurePercentageComplaint,
+    ),
+    successRateFactor: numberOf(annotations[Annotation.SuccessRate], successRateComplaint),
   }
 }

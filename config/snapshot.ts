@@ -8,6 +8,7 @@ import type { Origin } from './snapshot-origin.ts'
 import type { RouteTableSpec, TcpRouteSpec, TlsRouteSpec } from './snapshot-routes.ts'
 
 // The contract is read as one: these parts have files of their own for their length alone.
+export type * from './snapshot-faults.ts'
 export type * from './snapshot-origin.ts'
 export type * from './snapshot-routes.ts'
 

@@ -87,6 +87,7 @@ export class Sidecar {
       script: options.script,
       settings: options.settings,
       log,
+      instruments: this.collector.instruments,
       onChange: review,
       onInstruments: (worker, message) => this.collector.receive(worker, message),
       onGone: (worker) => this.collector.workerGone(worker),

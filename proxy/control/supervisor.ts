@@ -3,6 +3,7 @@
  * replaces those that die without disturbing the rest, and drains them all at the end.
  */
 import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+import type { Instruments } from '../telemetry/instruments.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
 import type { Log } from './log.ts'
 import { Packer } from './packer.ts'
@@ -24,6 +25,8 @@ export interface SupervisorOptions {
   /** Listening, linked or lost: readiness may have changed. */
   readonly onChange?: () => void
   readonly backoff?: Backoff
+  /** Where the main thread counts. */
+  readonly instruments?: Instruments
 }
 
 /** The real ports, after the kernel chose where 0 was asked for. */
@@ -53,7 +56,7 @@ export class Supervisor {
   /** With the real ports, the same in every worker. */
   readonly binds: Bind[] = []
   private readonly options: SupervisorOptions
-  private readonly sharing: Sharing
+  readonly sharing: Sharing
   private readonly queries = new Queries()
   /** What workers had logged, so that the others do not repeat it. */
   private readonly noted = new Set<string>()
@@ -83,6 +86,10 @@ export class Supervisor {
     this.sharing = new Sharing({
       threads: ids.length,
       post: (worker, message) => this.seats[worker]?.post({ type: 'shared', message }),
+      current: () => this.current,
+      endpointsOf: (set) => this.answers.get(set) ?? this.current?.endpointSets.get(set) ?? [],
+      log: options.log,
+      instruments: options.instruments,
     })
   }
 
@@ -126,6 +133,7 @@ export class Supervisor {
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
     this.answers.set(set, endpoints)
+    this.sharing.endpointsChanged(set, endpoints)
     this.broadcast({ type: 'endpoints', set, endpoints })
   }
 
@@ -184,6 +192,7 @@ export class Supervisor {
 
   async stop(): Promise<void> {
     this.stopping = true
+    this.sharing.close()
     await Promise.all(this.seats.map((seat) => seat.stop()))
   }
 

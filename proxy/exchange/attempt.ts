@@ -7,11 +7,14 @@ import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import type { BodyLength, BodySource } from '../http/body.ts'
 import type { ClientCodec, ReplyReceiver, UpstreamStream } from '../http/codec.ts'
+import { httpStatusOf } from '../http/grpc-status.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
+import { isGrpc } from '../http/local-reply.ts'
 import { formatAddress } from '../net/address.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { StreamTicket, StreamWaiter } from '../upstream/waiting.ts'
 import { noteFailure, noteReply } from './reply-cost.ts'
+import type { TryFault } from './try-fault.ts'
 
 export interface AttemptOwner {
   /** A stream is open and the head on its way: now the body may flow into `attempt.stream.sink`. */
@@ -20,6 +23,8 @@ export interface AttemptOwner {
   onReply(attempt: Attempt, head: ResponseHead, body: BodySource): void
   onReplyBody(attempt: Attempt): void
   onAttemptFailed(attempt: Attempt, error: ProxyError): void
+  /** On purpose, inside the reply's body; `reset`: the client shall see a reset. */
+  onBrokenOff?(attempt: Attempt, error: ProxyError, reset: boolean): void
 }
 
 export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
@@ -38,6 +43,8 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   private readonly perTry = new Timer(this)
   private over = false
   private startedAt = 0
+  /** What is done to it on purpose. */
+  private fault: TryFault | undefined = undefined
 
   constructor(
     owner: AttemptOwner,
@@ -53,21 +60,47 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     this.wheel = wheel
   }
 
-  start(): void {
+  start(fault?: TryFault): void {
     this.startedAt = clock.now
-    this.ticket = this.endpoint.pool.acquire(this)
+    this.fault = fault
+    if (fault === undefined) this.proceed()
+    else fault.begin(this)
+  }
+
+  /** For a fault: now as usual. */
+  proceed(): void {
+    if (!this.over) this.ticket = this.endpoint.poolFor(this.head.authority).acquire(this)
+  }
+
+  /** For a fault: the reply's body has been broken off. */
+  breakOff(error: ProxyError, reset: boolean): void {
+    this.cancel(error)
+    this.owner.onBrokenOff?.(this, error, reset)
+  }
+
+  /** The proxy answered in the endpoint's place. */
+  get answeredByFault(): boolean {
+    return this.fault?.answers === true
+  }
+
+  /** The exchange is over. */
+  stop(): void {
+    this.fault?.stop()
   }
 
   /** Istio perTryTimeout: from request complete and stream attached until the reply head. */
   limit(perTryTimeoutMs: number): void {
-    if (!this.over && !this.answered) this.wheel.arm(this.perTry, perTryTimeoutMs)
+    if (!this.over && !this.answered && !this.perTry.armed)
+      this.wheel.arm(this.perTry, perTryTimeoutMs)
   }
 
   /** The exchange has no more use for it; no owner method is called afterwards. */
   cancel(error: ProxyError): void {
     if (this.over) return
     this.finish()
-    const { replyTime } = this.endpoint
+    this.fault?.stop()
+    const { outlier, replyTime } = this.endpoint
+    if (error.code === ErrorCode.ResponseTimeout && !this.answered) outlier?.broke(error)
     // Nobody waits any longer: it is at least so slow.
     if (replyTime !== undefined && !this.answered) replyTime.atLeast(clock.now - this.startedAt)
     if (this.stream !== undefined) this.stream.cancel(error)
@@ -101,9 +134,10 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   onReply(head: ResponseHead, body: BodySource): void {
     this.answered = true
     this.wheel.cancel(this.perTry)
-    const { replyTime } = this.endpoint
+    const { outlier, replyTime } = this.endpoint
+    if (outlier !== undefined) outlier.replied(this.statusMeant(head))
     if (replyTime !== undefined) noteReply(replyTime, head, clock.now - this.startedAt)
-    this.owner.onReply(this, head, body)
+    this.owner.onReply(this, head, this.fault === undefined ? body : this.fault.shape(body, this))
   }
 
   onReplyEnd(): void {
@@ -128,8 +162,17 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     this.owner.onAttemptFailed(this, error)
   }
 
+  /** A gRPC call that ends with its head carries its status there, under a 200. */
+  private statusMeant(head: ResponseHead): number {
+    const grpcStatus = head.headers.get('grpc-status')
+    return grpcStatus !== undefined && isGrpc(this.head) ? httpStatusOf(grpcStatus) : head.status
+  }
+
   private noteFailure(error: ProxyError): void {
-    const { replyTime } = this.endpoint
+    const { outlier, replyTime } = this.endpoint
+    // A kept connection that was being closed when it was used says nothing about the endpoint.
+    const race = this.reused && !this.answered && error.code === ErrorCode.UpstreamClosed
+    if (outlier !== undefined && !race) outlier.broke(error)
     if (replyTime !== undefined) noteFailure(replyTime, error)
   }
 

@@ -179,6 +179,28 @@ export const catalogue = {
     cluster,
   ),
 
+  outlierActive: gauge(
+    'outrider_outlier_ejections_active',
+    'Endpoints that outlier detection keeps out of service now.',
+    cluster,
+  ),
+  outlierEjections: counter(
+    'outrider_outlier_ejections_total',
+    'Endpoints ejected by outlier detection, by what was counted.',
+    ['cluster_name', 'reason'],
+  ),
+  outlierRefused: counter(
+    'outrider_outlier_ejections_refused_total',
+    'Ejections that maxEjectionPercent did not allow.',
+    cluster,
+  ),
+
+  faultsInjected: counter(
+    'outrider_faults_injected_total',
+    'Requests and tries disturbed on purpose.',
+    ['kind'],
+  ),
+
   // configuration
   configReloads: counter('outrider_config_reloads_total', 'Times the files were read.', ['result']),
   configGeneration: gauge('outrider_config_generation', 'Snapshots put in force since the start.'),

@@ -83,7 +83,9 @@ export class Candidates implements DeadlineOwner {
     const reasons: string[] = []
     if (notReady > 0) reasons.push(`${notReady} of ${members.length} not ready`)
     if (ejected.length > 0)
-      reasons.push(`ejected after failures: ${ejected.map(({ text }) => text).join(', ')}`)
+      reasons.push(
+        `outlier detection keeps ${ejected.length} of ${members.length} out of service: ${ejected.map(({ text, ejection }) => `${text} for ${ejection}`).join('; ')}`,
+      )
     if (unresolved.length > 0)
       reasons.push(`no address known yet for ${unresolved.map((e) => e.spec.address).join(', ')}`)
     if (reasons.length === 0) reasons.push(this.whyFar())

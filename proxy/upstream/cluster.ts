@@ -5,6 +5,7 @@
 import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import { endpointKey } from '../base/outlier-cells.ts'
 import type { Random } from '../base/random.ts'
 import type { SharedLimitCells } from '../base/shared-limits.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
@@ -16,12 +17,14 @@ import type { Recorder } from '../telemetry/recorder.ts'
 import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
 import { Candidates } from './candidates.ts'
 import { ConnectionRoom } from './connection-room.ts'
-import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
+import { Endpoint, type EndpointOwner } from './endpoint.ts'
 import { Limits } from './limits.ts'
 import { OriginalDestinations } from './original-destination.ts'
+import { type OutlierReports, OutlierWatch } from './outlier-watch.ts'
 import type { Pick, PickRequest } from './picker.ts'
 import type { PoolContext } from './pool-context.ts'
 import { type RetryBudget, retryBudget } from './retry-budget.ts'
+import { transportOf } from './transport.ts'
 
 /** What every cluster of a thread is given. */
 export interface ClusterContext {
@@ -34,7 +37,11 @@ export interface ClusterContext {
   /** Source address for connections to `address`: deliveries to the application have their own. */
   sourceFor?(cluster: ClusterSpec, address: string): string | undefined
   /** Cells for limits that are exact over all threads; undefined: this thread counts alone. */
+  /** What people should be told once: `key` tells occasions apart. */
+  note?(key: string, text: string): void
   sharedLimits?(cluster: ClusterSpec): SharedLimitCells | undefined
+  /** Who ejects endpoints; undefined: nobody. */
+  readonly outliers?: OutlierReports
   /** Asks another thread to close an idle connection of the cluster. */
   askForRoom?(cluster: string): void
   /** How many threads share what is allowed to all of them; default 1. */
@@ -51,6 +58,7 @@ export class Cluster implements EndpointOwner {
   private readonly leaving = new Map<string, Endpoint>()
   private readonly originals: OriginalDestinations | undefined
   private readonly candidates: Candidates
+  private readonly outliers: OutlierWatch | undefined
   private sharedContext: PoolContext | undefined = undefined
   private ownMetrics: ClusterMetrics | undefined = undefined
 
@@ -62,6 +70,11 @@ export class Cluster implements EndpointOwner {
       spec.discovery === 'original-destination' || spec.loadBalancer.kind === 'PASSTHROUGH'
         ? new OriginalDestinations(spec, this)
         : undefined
+    // Where the client chose the address, leaving it out would help nobody.
+    this.outliers =
+      spec.outlierDetection === undefined || this.originals || context.outliers === undefined
+        ? undefined
+        : new OutlierWatch(spec, context.outliers)
     this.update(endpoints)
   }
 
@@ -97,6 +110,7 @@ export class Cluster implements EndpointOwner {
         if (this.leaving.delete(key)) known.revive()
       }
     }
+    this.outliers?.follow(this.live)
     this.candidates.replace(this.live.values())
     for (const [key, endpoint] of former) {
       if (this.live.has(key)) continue
@@ -109,6 +123,22 @@ export class Cluster implements EndpointOwner {
     if (this.originals !== undefined) return this.originals.pick(request)
     const endpoint = this.candidates.pick(request)
     return endpoint === undefined ? this.refuse() : endpoint.picked
+  }
+
+  /** It can be found by its name now: whoever ejects its endpoints is told of it. */
+  watch(): void {
+    this.outliers?.start()
+  }
+
+  /** Where the failures of these endpoints are counted for all threads. */
+  shareOutliers(cells: Int32Array, keys: ReadonlyArray<readonly [key: string, at: number]>): void {
+    this.outliers?.share(cells, keys, this.live)
+  }
+
+  /** These are ejected, by key with the reason; all others are not. */
+  eject(ejected: ReadonlyMap<string, string>): void {
+    this.outliers?.eject(ejected, this.live)
+    this.refresh()
   }
 
   /** An endpoint was ejected or is back. */
@@ -181,6 +211,10 @@ export class Cluster implements EndpointOwner {
   }
 
   // --- for Endpoint
+  get namesHosts(): boolean {
+    return this.spec.tls !== undefined && this.spec.tls.sni === ''
+  }
+
   get poolContext(): PoolContext {
     this.sharedContext ??= this.makePoolContext()
     return this.sharedContext
@@ -223,6 +257,7 @@ export class Cluster implements EndpointOwner {
         () => context.askForRoom?.(spec.name),
       ),
       instruments: context.recorder.upstreamInstruments(spec.name),
+      ...transportOf(() => this.spec, context),
     }
   }
 

@@ -77,6 +77,12 @@ export class Clusters {
     return sum
   }
 
+  /** The cluster as it is now, if it is the one that is meant. */
+  current(name: string, hash: string): Cluster | undefined {
+    const cluster = this.live.get(name)
+    return cluster?.spec.hash === hash ? cluster : undefined
+  }
+
   /** Another thread waits for room in the cluster of that name. */
   makeRoom(name: string): void {
     this.live.get(name)?.makeRoom()
@@ -89,6 +95,7 @@ export class Clusters {
   private add(spec: ClusterSpec, endpoints: readonly EndpointSpec[]): Cluster {
     const cluster = new Cluster(spec, endpoints, this.context)
     this.live.set(spec.name, cluster)
+    cluster.watch()
     return cluster
   }
 

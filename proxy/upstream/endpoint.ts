@@ -7,6 +7,8 @@ import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type Address, formatAddress } from '../net/address.ts'
 import type { DialTarget } from '../net/dialing.ts'
 import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
+import { NamedPools } from './named-pools.ts'
+import type { OutlierCounts } from './outlier-counts.ts'
 import { Pool } from './pool.ts'
 import type { EndpointCounts, PoolContext } from './pool-context.ts'
 import type { ReplyTime } from './reply-time.ts'
@@ -22,6 +24,8 @@ export interface PickedEndpoint {
 export interface EndpointOwner {
   /** Made when the first connection is asked for. */
   readonly poolContext: PoolContext
+  /** TLS takes the server name from each request's host. */
+  readonly namesHosts: boolean
   /** Source address for connections to `address`, or undefined. */
   sourceFor(address: string): string | undefined
   metricsFor(spec: EndpointSpec): ClusterMetrics
@@ -41,6 +45,10 @@ export class Endpoint {
   retired = false
   /** Out of service after failures. Whoever changes it calls the cluster's `refresh`. */
   ejected = false
+  /** Why it is, for people; `` when it is not. */
+  ejection = ''
+  /** Counts failures where the cluster has outlierDetection. */
+  outlier: OutlierCounts | undefined = undefined
   /** Level of nearness, 0 first; -1: in no level that may be used. */
   priority = -1
   /** Kept where balancing goes by it. */
@@ -48,6 +56,7 @@ export class Endpoint {
   private readonly owner: EndpointOwner
   private readonly leases = new Set<TcpLease>()
   private ownPool: Pool | undefined = undefined
+  private readonly named: NamedPools | undefined
   private ownMetrics: ClusterMetrics | undefined = undefined
   private ownTarget: DialTarget | undefined = undefined
   private readonly quietNow = (): void => {
@@ -60,6 +69,9 @@ export class Endpoint {
     this.address = addressOf(spec)
     this.text = formatAddress(this.address)
     this.picked = { kind: 'endpoint', endpoint: this }
+    this.named = owner.namesHosts
+      ? new NamedPools((name, quiet) => this.poolNamed(name, quiet))
+      : undefined
   }
 
   /** At least 1, as Istio has it. */
@@ -73,13 +85,27 @@ export class Endpoint {
   }
 
   get quiet(): boolean {
-    return this.leases.size === 0 && (this.ownPool === undefined || this.ownPool.quiet)
+    if (this.leases.size > 0 || this.named?.quiet === false) return false
+    return this.ownPool === undefined || this.ownPool.quiet
   }
 
-  /** Connections for HTTP. */
+  /** Connections for HTTP, for requests with that Host. */
+  poolFor(authority: string): Pool {
+    return this.named === undefined ? this.pool : this.named.of(authority)
+  }
+
   get pool(): Pool {
     this.ownPool ??= new Pool(this.owner.poolContext, this.target, this.counts, this.quietNow)
     return this.ownPool
+  }
+
+  private poolNamed(serverName: string, onQuiet: () => void): Pool {
+    const { poolContext } = this.owner
+    const target = { ...this.target, tls: { tls: poolContext.tls!, serverName } }
+    return new Pool(poolContext, target, this.counts, () => {
+      onQuiet()
+      this.quietNow()
+    })
   }
 
   /** What records of traffic to it point to. */
@@ -90,7 +116,7 @@ export class Endpoint {
 
   /** A connection for opaque bytes. Undefined: refused, `waiter` was told. */
   dialTcp(waiter: TcpWaiter): TcpLease | undefined {
-    const lease: TcpLease = new TcpLease(this.owner.poolContext, this.counts, waiter, () => {
+    const lease: TcpLease = new TcpLease(this, this.owner.poolContext, waiter, () => {
       this.leases.delete(lease)
       this.quietNow()
     })
@@ -110,12 +136,14 @@ export class Endpoint {
   retire(): void {
     this.retired = true
     this.ownPool?.drain()
+    this.named?.drain()
     this.quietNow()
   }
 
   /** From here on no connection is kept idle. */
   stopKeeping(): void {
     this.ownPool?.drain()
+    this.named?.drain()
   }
 
   revive(): void {
@@ -125,12 +153,10 @@ export class Endpoint {
 
   /** Ends all HTTP connections and dials now; spliced connections belong to their users. */
   close(): void {
-    this.ownPool?.close(
-      new ProxyError(ErrorCode.Draining, Side.Proxy, {
-        message: `the proxy closes its connections to ${this.text}`,
-        retryable: true,
-      }),
-    )
+    const message = `the proxy closes its connections to ${this.text}`
+    const error = new ProxyError(ErrorCode.Draining, Side.Proxy, { message, retryable: true })
+    this.ownPool?.close(error)
+    this.named?.close(error)
   }
 
   /** For /clusters: equal to an entry of ClusterStatus.endpoints. */
@@ -141,7 +167,7 @@ export class Endpoint {
       weight: this.weight,
       activeRequests: this.counts.active,
       connections: this.counts.connections,
-      idleConnections: this.ownPool?.idleConnections ?? 0,
+      idleConnections: this.sum((pool) => pool.idleConnections),
       requests: this.counts.requests,
       failures: this.counts.failures,
     }
@@ -149,28 +175,29 @@ export class Endpoint {
 
   /** Dials under way and requests waiting: leak counters. */
   get dials(): number {
-    return this.ownPool?.dials ?? 0
+    return this.sum((pool) => pool.dials)
   }
 
   get waiters(): number {
-    return this.ownPool?.waiters ?? 0
+    return this.sum((pool) => pool.waiters)
+  }
+
+  private sum(count: (pool: Pool) => number): number {
+    return (this.ownPool === undefined ? 0 : count(this.ownPool)) + (this.named?.sum(count) ?? 0)
   }
 
   private get target(): DialTarget {
-    const { settings } = this.owner.poolContext
+    const { preface, settings, serverName, tls } = this.owner.poolContext
     this.ownTarget ??= {
       address: this.address,
       timeoutMs: settings.connectTimeoutMs,
       keepalive: settings.keepalive,
       sourceAddress: this.owner.sourceFor(this.address.address),
+      tls: tls && { tls, serverName },
+      preface,
     }
     return this.ownTarget
   }
-}
-
-/** Identity of an endpoint within its cluster. */
-export function endpointKey(spec: EndpointSpec): string {
-  return `${spec.address}\n${spec.port}`
 }
 
 const unixPrefix = 'unix://'

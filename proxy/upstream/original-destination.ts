@@ -1,7 +1,8 @@
 /** Endpoints made on demand, one per address that a client dialed; forgotten when unused. */
 import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
-import { Endpoint, type EndpointOwner, endpointKey } from './endpoint.ts'
+import { endpointKey } from '../base/outlier-cells.ts'
+import { Endpoint, type EndpointOwner } from './endpoint.ts'
 import type { Pick, PickRequest } from './picker.ts'
 
 /** Addresses in use at once; more are refused: somebody scans the network. */

@@ -2,7 +2,14 @@
 import { ErrorCode, type ProxyError } from '../base/errors.ts'
 import type { Connection } from '../net/connection.ts'
 import type { Dialing, DialReceiver, DialTarget } from '../net/dialing.ts'
+import type { OutlierCounts } from './outlier-counts.ts'
 import { type EndpointCounts, overflowError, type PoolContext } from './pool-context.ts'
+
+/** The endpoint, as far as a connection to it matters. */
+export interface LeasedEndpoint {
+  readonly counts: EndpointCounts
+  readonly outlier: OutlierCounts | undefined
+}
 
 /** Exactly one of the two is called, once, unless the lease is cancelled before. */
 export interface TcpWaiter {
@@ -13,6 +20,7 @@ export interface TcpWaiter {
 
 export class TcpLease implements DialReceiver {
   private readonly context: PoolContext
+  private readonly endpoint: LeasedEndpoint
   private readonly counts: EndpointCounts
   private readonly waiter: TcpWaiter
   private readonly onReleased: () => void
@@ -22,13 +30,14 @@ export class TcpLease implements DialReceiver {
   private released = false
 
   constructor(
+    endpoint: LeasedEndpoint,
     context: PoolContext,
-    counts: EndpointCounts,
     waiter: TcpWaiter,
     onReleased: () => void,
   ) {
     this.context = context
-    this.counts = counts
+    this.endpoint = endpoint
+    this.counts = endpoint.counts
     this.waiter = waiter
     this.onReleased = onReleased
     this.dialedAt = context.clock.now
@@ -73,6 +82,7 @@ export class TcpLease implements DialReceiver {
   onConnected(connection: Connection): void {
     this.dialing = undefined
     this.connected = true
+    this.endpoint.outlier?.connected()
     this.context.instruments.connections.add()
     this.context.instruments.connectMs.observe(this.context.clock.now - this.dialedAt)
     this.waiter.onConnected(connection)
@@ -81,6 +91,7 @@ export class TcpLease implements DialReceiver {
   onDialFailed(error: ProxyError): void {
     this.dialing = undefined
     this.counts.failures++
+    this.endpoint.outlier?.broke(error)
     this.context.instruments.connectFailed(
       error.code === ErrorCode.ConnectTimeout ? 'timeout' : 'failure',
     )

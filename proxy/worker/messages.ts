@@ -1,5 +1,7 @@
 /** What main thread and workers say to each other. Counters are not among it: they live in shared memory. */
+
 import type { EndpointSpec, OutboundListenerSpec, Snapshot } from '../../config/snapshot.ts'
+import type { Consecutive } from '../base/outlier-cells.ts'
 import type { Chunk, Place } from '../base/shared-parts.ts'
 
 /** Given to a worker at birth (workerData). */
@@ -83,10 +85,35 @@ export type SharedToWorker =
   | { readonly kind: 'limits-gone'; readonly clusters: readonly string[] }
   /** Another worker waits for a connection: close one that lies idle. */
   | { readonly kind: 'make-room'; readonly cluster: string }
+  /** Where failures of these endpoints are counted (base/outlier-cells.ts): key and first cell. */
+  | {
+      readonly kind: 'outliers'
+      readonly cluster: string
+      readonly hash: string
+      readonly memory: SharedArrayBuffer
+      readonly endpoints: ReadonlyArray<readonly [key: string, at: number]>
+    }
+  /** All endpoints of the cluster that are ejected now, and why. */
+  | {
+      readonly kind: 'ejected'
+      readonly cluster: string
+      readonly hash: string
+      readonly endpoints: ReadonlyArray<readonly [key: string, why: string]>
+    }
 
 export type SharedFromWorker =
   /** A request waits, maxConnections is reached, and other workers hold some of them. */
-  { readonly kind: 'room'; readonly cluster: string }
+  | { readonly kind: 'room'; readonly cluster: string }
+  /** The worker uses a cluster with outlierDetection from now on. */
+  | { readonly kind: 'watch'; readonly cluster: string; readonly hash: string }
+  /** So many failures in a row as its rule allows. */
+  | {
+      readonly kind: 'outlier'
+      readonly cluster: string
+      readonly hash: string
+      readonly endpoint: string
+      readonly what: Consecutive
+    }
 
 export type FromWorker =
   /** All listeners are bound. `outbound` and `inbound` are the real ports (0 was allowed). */

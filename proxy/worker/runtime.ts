@@ -8,6 +8,7 @@ import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { Random } from '../base/random.ts'
 import { wheel } from '../base/timer-wheel.ts'
+import { FaultLeases } from '../filters/fault-leases.ts'
 import { type Bind, Explicit } from '../listeners/explicit.ts'
 import { Inbound } from '../listeners/inbound.ts'
 import type { ListeningServices } from '../listeners/listening.ts'
@@ -46,6 +47,8 @@ export class Runtime implements Surroundings {
   readonly shared: Shared
   /** Ports of this proxy: connections dialed to them would go in circles. */
   readonly ownPorts = new Set<number>()
+  /** Set by calls to the admin port. */
+  readonly faults = new FaultLeases()
   private readonly parked: Parked[] = []
   private live: { services: ListeningServices; clusters: Clusters; parts: ScopeParts } | undefined
   private current: Table | undefined
@@ -129,6 +132,7 @@ export class Runtime implements Surroundings {
       wheel,
       random,
       recorder,
+      faults: this.faults,
       exchanges: new Set(),
       forwards: new Set(),
       codecs: new Set(),
@@ -142,8 +146,10 @@ export class Runtime implements Surroundings {
       clock,
       random,
       threads: this.settings.workers,
+      note: (key, text) => this.note.tell(key, text),
       sourceFor: ({ name }, address) => this.sourceFor(name, address),
       sharedLimits: ({ name }) => this.shared.limitsOf(name),
+      outliers: this.shared,
       askForRoom: (cluster) => this.shared.askForRoom(cluster),
     })
     const parts: ScopeParts = {

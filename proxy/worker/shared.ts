@@ -1,9 +1,12 @@
 /** What one worker has in common with the others: its end of control/sharing.ts. */
+import type { ClusterSpec } from '../../config/snapshot.ts'
+import type { Consecutive } from '../base/outlier-cells.ts'
 import { type SharedLimitCells, sharedLimitCells } from '../base/shared-limits.ts'
 import type { Clusters } from '../upstream/clusters.ts'
+import type { OutlierReports } from '../upstream/outlier-watch.ts'
 import type { SharedFromWorker, SharedToWorker, WorkerSettings } from './messages.ts'
 
-export class Shared {
+export class Shared implements OutlierReports {
   private readonly settings: Pick<WorkerSettings, 'id' | 'workers'>
   private readonly tell: (message: SharedFromWorker) => void
   private readonly clusters: () => Clusters | undefined
@@ -25,6 +28,14 @@ export class Shared {
     return this.limits.get(cluster)
   }
 
+  watch({ name, hash }: ClusterSpec): void {
+    this.tell({ kind: 'watch', cluster: name, hash })
+  }
+
+  reached({ name, hash }: ClusterSpec, endpoint: string, what: Consecutive): void {
+    this.tell({ kind: 'outlier', cluster: name, hash, endpoint, what })
+  }
+
   askForRoom(cluster: string): void {
     this.tell({ kind: 'room', cluster })
   }
@@ -42,6 +53,14 @@ export class Shared {
         break
       case 'make-room':
         this.clusters()?.makeRoom(message.cluster)
+        break
+      case 'outliers': {
+        const cluster = this.clusters()?.current(message.cluster, message.hash)
+        cluster?.shareOutliers(new Int32Array(message.memory), message.endpoints)
+        break
+      }
+      case 'ejected':
+        this.clusters()?.current(message.cluster, message.hash)?.eject(new Map(message.endpoints))
         break
     }
   }
