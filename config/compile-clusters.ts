@@ -17,6 +17,7 @@ import {
 import { type BlockPlace, balancingPlace, blockPlace, originOf } from './compile-policy-places.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { retryBudgetSpec } from './compile-retry-budget.ts'
+import { clientTlsSpec, tunnelSpec } from './compile-transport.ts'
 import type { ClusterSpec, EndpointSpec, Origin } from './snapshot.ts'
 
 export interface Clusters {
@@ -118,6 +119,9 @@ function clusterSpec(
     retryBudget: retryBudgetSpec(blocks.retryBudget, annotations[Annotation.RetryBudget]),
     outlierDetection: outlierDetectionSpec(blocks.outlierDetection ?? meshOutliers, outliersAt),
     dnsRefreshMs: client.mesh.dnsRefreshRateMs,
+    tls: clientTlsSpec(blocks.tls, service, rule),
+    tunnel: tunnelSpec(blocks.tunnel),
+    proxyProtocol: blocks.proxyProtocol?.version,
     external,
   }
   return {
@@ -126,6 +130,7 @@ function clusterSpec(
     policyOrigin: rule === undefined ? undefined : policyOrigin(rule, subset),
     poolOrigin: originOf(blockPlace('connectionPool', rule, port.number, subset, client)),
     outlierOrigin: originOf(outliersAt),
+    tlsOrigin: originOf(blockPlace('tls', rule, port.number, subset, client)),
     ...balancingOrigins(balancingPlace(balancedAt, rule?.source), near?.origin),
     hash: hash('sha256', JSON.stringify(acting), 'base64url').slice(0, 22),
   }

@@ -2,7 +2,7 @@
 
 import { list } from './collections.ts'
 import { object, or } from './object.ts'
-import type { Place } from './reading.ts'
+import { Code, type Place } from './reading.ts'
 import { boolean, enumeration, type Type, text } from './scalars.ts'
 
 interface ClientTls {
@@ -24,11 +24,11 @@ export const clientTls: Type = object<ClientTls>(
     caCertificates: text,
     caCrl: text,
     credentialName: text,
-    subjectAltNames: list(text),
+    subjectAltNames: or(list(text), []),
     sni: text,
     insecureSkipVerify: boolean,
   },
-  { rules: [checkVerification, checkFiles] },
+  { rules: [checkVerification, checkFiles, tellUnusable] },
 )
 
 function isSet(value: string | readonly string[] | undefined): boolean {
@@ -62,4 +62,21 @@ function checkFiles(tls: ClientTls, place: Place): void {
   if (tls.mode === 'MUTUAL')
     for (const name of ['clientCertificate', 'privateKey'] as const)
       if (!isSet(tls[name])) place.error([], `mode MUTUAL needs ${name}`)
+}
+
+function tellUnusable(tls: ClientTls, place: Place): void {
+  if (tls.mode === 'ISTIO_MUTUAL')
+    place.warn(
+      ['mode'],
+      'ISTIO_MUTUAL needs a mesh certificate, which this proxy does not have yet: requests are refused, not sent in plain text',
+      'Use DISABLE for plain text, or SIMPLE or MUTUAL with files.',
+      Code.NotYet,
+    )
+  if (!isSet(tls.credentialName)) return
+  place.warn(
+    ['credentialName'],
+    'is not read from files: without workloadSelector there is no TLS at all, as with Istio; with one requests are refused',
+    'Use caCertificates, and clientCertificate and privateKey for MUTUAL.',
+    Code.NotYet,
+  )
 }

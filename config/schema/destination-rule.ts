@@ -7,7 +7,7 @@ import { list, map } from './collections.ts'
 import { connectionPool } from './connection-pool.ts'
 import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
 import { loadBalancer } from './load-balancer.ts'
-import { later, named, need, object, or } from './object.ts'
+import { named, need, object, or } from './object.ts'
 import { outlierDetection } from './outlier-detection.ts'
 import type { Place, Verdict } from './reading.ts'
 import { duration, enumeration, number, portNumber, string, type Type, uint32 } from './scalars.ts'
@@ -21,8 +21,11 @@ import {
 } from './shared.ts'
 
 const tunnel: Type = object({
-  protocol: string((name) =>
-    ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
+  protocol: or(
+    string((name) =>
+      ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
+    ),
+    '',
   ),
   targetHost: need(
     string((host) => (isAddress(host) ? undefined : fqdn(host))),
@@ -35,7 +38,7 @@ const blocks = {
   loadBalancer,
   connectionPool,
   outlierDetection,
-  tls: later(clientTls),
+  tls: clientTls,
 }
 
 interface Blocks {
@@ -69,8 +72,8 @@ export const trafficPolicy: Type = object<TrafficPolicy>(
   {
     ...blocks,
     portLevelSettings: or(list(portLevel), []),
-    tunnel: later(tunnel),
-    proxyProtocol: later(object({ version: enumeration(['V1', 'V2']) })),
+    tunnel,
+    proxyProtocol: object({ version: or(enumeration(['V1', 'V2']), 'V1') }),
     retryBudget: object<RetryBudget>({
       percent: number(0, 100),
       budgetInterval: named('budgetIntervalMs', duration({ zero: true })),

@@ -9,7 +9,7 @@ import {
   protocolName,
   wildcardDomain,
 } from './formats.ts'
-import { later, named, need, object, or } from './object.ts'
+import { named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { enumeration, portNumber, string, type Type, text } from './scalars.ts'
 import { checkExportTo, exportTo, workloadSelector } from './shared.ts'
@@ -55,7 +55,7 @@ const fields = {
   endpoints: or(list(endpoint), []),
   workloadSelector: workloadSelector('labels'),
   exportTo: or(exportTo, []),
-  subjectAltNames: later(list(text)),
+  subjectAltNames: or(list(text), []),
 }
 
 const rules = [

@@ -1,11 +1,14 @@
 /** Connects to upstreams with a deadline; the connection receives through `onread` from its first byte. */
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
-import { formatAddress } from './address.ts'
+import { canonicalAddress, formatAddress } from './address.ts'
 import type { Dialer, Dialing, DialReceiver, DialTarget } from './dialing.ts'
-import { SocketConnection, writeHighMark } from './socket-connection.ts'
+import { writeHighMark } from './outlet.ts'
+import { SocketConnection } from './socket-connection.ts'
+import type { TlsTarget } from './tls.ts'
 
 /** Connections being made: a leak counter. */
 export const dialsUnderWay = { count: 0 }
@@ -15,8 +18,10 @@ class Dial implements Dialing, DeadlineOwner {
   private readonly receiver: DialReceiver
   private readonly wheel: TimerWheel
   private readonly connection = new SocketConnection(Side.Upstream)
-  private readonly socket: Socket
+  private socket: Socket
   private readonly deadline: Timer
+  /** Connected, and TLS is being agreed on. */
+  private shakingHands = false
   private settled = false
 
   constructor(target: DialTarget, receiver: DialReceiver, wheel: TimerWheel) {
@@ -26,9 +31,18 @@ class Dial implements Dialing, DeadlineOwner {
     this.deadline = new Timer(this)
     dialsUnderWay.count++
     wheel.arm(this.deadline, target.timeoutMs)
-    this.socket = connect(socketOptions(target, this.connection))
-    this.socket.once('error', (cause) => this.failed(cause))
-    this.socket.once('connect', () => this.connected())
+    const { preface, tls } = target
+    if (tls === undefined || preface !== undefined) {
+      this.socket = connect(socketOptions(target, tls === undefined ? this.connection : undefined))
+      this.socket.once('error', (cause) => this.failed(cause))
+      this.socket.once('connect', () => this.opened())
+    } else {
+      const where = socketOptions(target, this.connection)
+      this.socket = this.startTls(tls, where as ConnectionOptions)
+      this.socket.once('connect', () => {
+        this.shakingHands = true
+      })
+    }
   }
 
   cancel(): void {
@@ -38,24 +52,72 @@ class Dial implements Dialing, DeadlineOwner {
   onDeadline(): void {
     if (!this.settle()) return
     this.socket.destroy()
-    const message = `no connection to ${formatAddress(this.target.address)} within ${this.target.timeoutMs} ms`
+    const { address, timeoutMs } = this.target
+    const what = this.shakingHands ? 'TLS handshake with' : 'connection to'
+    const message = `no ${what} ${formatAddress(address)} within ${timeoutMs} ms`
     this.receiver.onDialFailed(
       new ProxyError(ErrorCode.ConnectTimeout, Side.Upstream, { message, retryable: true }),
     )
   }
 
-  private connected(): void {
+  private startTls(to: TlsTarget, where: ConnectionOptions): Socket {
+    const place = formatAddress(this.target.address)
+    const options = to.tls.optionsFor(to.serverName, place)
+    if (typeof options === 'string') {
+      process.nextTick(() => this.fail(`no connection to ${place}: ${options}`))
+      return new Socket()
+    }
+    const socket = connectTls({ ...where, ...options })
+    socket.once('error', (cause) => this.failed(cause))
+    socket.once('secureConnect', () => this.connected(where.socket !== undefined))
+    socket.on('session', (session) => to.tls.keepSession(to.serverName, place, session))
+    return socket
+  }
+
+  /** The plain connection stands. */
+  private opened(): void {
+    const { preface, tls } = this.target
+    if (preface === undefined || this.settled) {
+      this.connected(false)
+      return
+    }
+    const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = this.socket
+    const local = { address: canonicalAddress(localAddress), port: localPort }
+    const remote = { address: canonicalAddress(remoteAddress), port: remotePort }
+    this.socket.write(preface(local, remote))
+    if (tls === undefined) {
+      this.connected(false)
+      return
+    }
+    this.shakingHands = true
+    const over = { socket: this.socket, highWaterMark: writeHighMark }
+    this.socket = this.startTls(tls, over as ConnectionOptions)
+  }
+
+  private connected(viaData: boolean): void {
     clock.refresh()
     if (!this.settle()) return
+    if (this.target.tls !== undefined) this.socket.setNoDelay(true)
     keepAlive(this.socket, this.target)
-    this.connection.attach(this.socket)
+    this.connection.attach(this.socket, viaData)
     this.receiver.onConnected(this.connection)
   }
 
   private failed(cause: NodeJS.ErrnoException): void {
     clock.refresh()
+    const { address, tls } = this.target
+    const at = formatAddress(address)
+    if (!this.shakingHands || tls === undefined)
+      this.fail(`cannot connect to ${at}: ${reasonOf(cause)}`, cause)
+    else {
+      const { serverName } = tls
+      this.fail(tls.tls.explain(serverName === '' ? at : `${serverName} (${at})`, cause), cause)
+    }
+  }
+
+  private fail(message: string, cause?: NodeJS.ErrnoException): void {
     if (!this.settle()) return
-    const message = `cannot connect to ${formatAddress(this.target.address)}: ${reasonOf(cause)}`
+    this.socket.destroy()
     this.receiver.onDialFailed(
       new ProxyError(ErrorCode.ConnectFailure, Side.Upstream, { message, cause, retryable: true }),
     )
@@ -74,7 +136,7 @@ class Dial implements Dialing, DeadlineOwner {
 
 function socketOptions(
   target: DialTarget,
-  connection: SocketConnection,
+  connection: SocketConnection | undefined,
 ): Parameters<typeof connect>[0] {
   const { sourceAddress } = target
   const { address, port } = target.address
@@ -91,7 +153,9 @@ function socketOptions(
     noDelay: true,
     allowHalfOpen: true,
     writableHighWaterMark: writeHighMark,
-    onread: connection.onread(),
+    // TLS sockets take only this one, for both sides.
+    ...(target.tls === undefined ? {} : { highWaterMark: writeHighMark }),
+    ...(connection === undefined ? {} : { onread: connection.onread() }),
   }
   return options as unknown as Parameters<typeof connect>[0]
 }

@@ -5,6 +5,7 @@
 import type { ProxyError } from '../base/errors.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
+import type { TlsTarget } from './tls.ts'
 
 /** Shared by all dials to one endpoint; never changed after it was made. */
 export interface DialTarget {
@@ -17,6 +18,10 @@ export interface DialTarget {
     | undefined
   /** Source address to bind; undefined: the system chooses. */
   readonly sourceAddress: string | undefined
+  /** TLS from the first byte (after `preface`); undefined: plain text. */
+  readonly tls?: TlsTarget | undefined
+  /** Bytes that open the connection, e.g. a PROXY protocol header, made of its two addresses. */
+  readonly preface?: ((local: Address, remote: Address) => Buffer) | undefined
 }
 
 export interface DialReceiver {

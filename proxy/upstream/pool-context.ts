@@ -5,7 +5,8 @@ import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { ClientCodec, ClientCodecOwner } from '../http/codec.ts'
 import type { Connection } from '../net/connection.ts'
-import type { Dialer } from '../net/dialing.ts'
+import type { Dialer, DialTarget } from '../net/dialing.ts'
+import type { ClientTls } from '../net/tls.ts'
 import type { UpstreamInstruments } from '../telemetry/upstream-instruments.ts'
 import type { ConnectionRoom } from './connection-room.ts'
 import type { Limit, Limits } from './limits.ts'
@@ -23,6 +24,12 @@ export interface PoolContext {
   readonly retryBudget: RetryBudget
   readonly room: ConnectionRoom
   readonly instruments: UpstreamInstruments
+  /** Undefined: plain text. */
+  readonly tls: ClientTls | undefined
+  /** The one to ask for where the request's host does not decide. */
+  readonly serverName: string
+  /** What opens every connection. */
+  readonly preface: DialTarget['preface']
 }
 
 /** Live counts of one endpoint, HTTP and TCP together. */

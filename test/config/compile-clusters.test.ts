@@ -41,9 +41,13 @@ t.test('a service port without DestinationRule', async (t) => {
     subsetLabels: {},
     loadBalancer: { kind: 'LEAST_REQUEST' },
     dnsRefreshMs: 60_000,
+    tls: undefined,
+    tunnel: undefined,
+    proxyProtocol: undefined,
     external: false,
     origin: { kind: 'Service', namespace: 'prod', name: 'a' },
     policyOrigin: undefined,
+    tlsOrigin: undefined,
     connectionPool: {
       maxConnections: 4294967295,
       connectTimeoutMs: 10_000,
