@@ -113,8 +113,13 @@ export function headerValue(value: string): Verdict {
     const code = value.charCodeAt(at)
     if ((code < 32 && code !== 9) || code === 127) return 'the header value has a control character'
   }
-  const rest = value.replaceAll('%%', '').replaceAll(/%[A-Z0-9_]+(\([^)]*\)(:\d+)?)?%/g, '')
+  const rest = value.replaceAll('%%', '').replaceAll(/%[A-Z0-9_]+(\([^)]*\))?%/g, '')
   if (!rest.includes('%')) return undefined
+  if (/\):\d+%/.test(rest))
+    return {
+      message: `"${value}" limits a length, which headers cannot`,
+      hint: 'Leave out the :N.',
+    }
   return {
     message: `the % in "${value}" is not closed or not a known expression`,
     hint: 'Write %% for a percent sign, or a whole expression such as %REQ(x-name)%.',

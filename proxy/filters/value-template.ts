@@ -2,47 +2,28 @@
  * Header values with Envoy's `%OPERATORS%`, compiled once: what a configured value becomes for one
  * exchange. An operator without value is empty; a value that comes out empty drops the header.
  */
-import { hostname } from 'node:os'
-import type { Headers } from '../http/headers.ts'
+import { randomUUID } from 'node:crypto'
 import { wireText } from '../http/wire-text.ts'
-import { type Address, formatAddress } from '../net/address.ts'
+import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
+import { findOperator, operatorNames } from '../telemetry/log-values.ts'
 import { compileTimeFormat, unsupportedDirectives } from './time-format.ts'
 
-/** What operators can see; telemetry's ExchangeRecord is one. */
-export interface EditFacts {
-  readonly method: string
-  readonly path: string
-  readonly authority: string
-  /** 10, 11, 20. */
-  readonly version: number
-  /** Milliseconds since 1970. */
-  readonly startedAt: number
-  readonly downstreamRemote: Address
-  readonly downstreamLocal: Address
-  readonly serverName: string
-  /** 0 before the reply. */
-  readonly status: number
-  /** `10.0.0.7:9080`, or ``. */
-  readonly upstreamHost: string
-  readonly requestHeaders: Headers | undefined
-  readonly responseHeaders: Headers | undefined
-}
+/** What operators can see. */
+export type EditFacts = ExchangeRecord
+
+/** Operators of the access log that are known only when everything is over: without value in headers. */
+const knownLater: ReadonlySet<string> = new Set([
+  'DURATION',
+  'BYTES_SENT',
+  'RESPONSE_HEADERS_BYTES',
+  'CONNECTION_TERMINATION_DETAILS',
+])
 
 /** Names that may stand between percent signs; config/ keeps a copy (a test compares them). */
 export const supportedOperators: readonly string[] = [
-  'REQ',
-  'RESP',
-  'DOWNSTREAM_REMOTE_ADDRESS',
-  'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT',
-  'DOWNSTREAM_LOCAL_ADDRESS',
-  'DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT',
-  'PROTOCOL',
-  'START_TIME',
-  'UPSTREAM_HOST',
-  'HOSTNAME',
-  'RESPONSE_CODE',
-  'REQUESTED_SERVER_NAME',
-]
+  ...operatorNames().filter((name) => !knownLater.has(name)),
+  'UNIQUE_ID',
+].sort()
 
 type Part = (facts: EditFacts) => string
 
@@ -78,7 +59,8 @@ export function unsupportedOperators(value: string): string[] {
   const found: string[] = []
   for (const part of split(value)) {
     if (typeof part === 'string') continue
-    if (!supportedOperators.includes(part.name)) found.push(part.name)
+    if (!supportedOperators.includes(part.name) || compileOperator(part) === undefined)
+      found.push(part.name)
     else if (part.name === 'START_TIME')
       for (const directive of unsupportedDirectives(part.argument ?? ''))
         found.push(`START_TIME(${directive})`)
@@ -113,43 +95,36 @@ function compilePart(part: string | Operator): Part {
     const text = wireText(part)
     return () => text
   }
-  const read = compileOperator(part)
+  // Not supported: the configuration said so (unsupportedOperators); it counts as without value.
+  const read = compileOperator(part) ?? ((): string => '')
   const { limit } = part
   return limit === Number.POSITIVE_INFINITY ? read : (facts) => read(facts).slice(0, limit)
 }
 
-function compileOperator({ name, argument = '' }: Operator): Part {
+/** Undefined: there is no such operator, or it does not take this argument. */
+function compileOperator({ name, argument = '' }: Operator): Part | undefined {
   switch (name) {
     case 'REQ':
-      return compileField(argument, requestField)
+    case 'REQUEST_HEADER':
+      return argument === '' ? undefined : compileField(argument, requestField)
     case 'RESP':
-      return compileField(argument, (facts, field) => facts.responseHeaders?.get(field))
-    case 'DOWNSTREAM_REMOTE_ADDRESS':
-      return (facts) => formatAddress(facts.downstreamRemote)
-    case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
-      return (facts) => facts.downstreamRemote.address
-    case 'DOWNSTREAM_LOCAL_ADDRESS':
-      return (facts) => formatAddress(facts.downstreamLocal)
-    case 'DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT':
-      return (facts) => facts.downstreamLocal.address
-    case 'PROTOCOL':
-      return (facts) => protocolName(facts.version)
+    case 'RESPONSE_HEADER':
+      return argument === '' ? undefined : compileField(argument, responseField)
     case 'START_TIME': {
       const format = compileTimeFormat(argument)
       return (facts) => format(facts.startedAt)
     }
-    case 'UPSTREAM_HOST':
-      return (facts) => facts.upstreamHost
-    case 'HOSTNAME':
-      return () => hostname()
-    case 'RESPONSE_CODE':
-      return (facts) => String(facts.status)
-    case 'REQUESTED_SERVER_NAME':
-      return (facts) => facts.serverName
-    default:
-      // Not supported: the configuration said so (unsupportedOperators); it counts as without value.
-      return () => ''
+    case 'UNIQUE_ID':
+      return () => randomUUID()
   }
+  if (knownLater.has(name)) return undefined
+  const read = findOperator(name, argument)
+  return read === undefined ? undefined : (facts) => present(read(facts))
+}
+
+/** As the log writes what is missing: not at all, in headers. */
+function present(value: string | number | undefined): string {
+  return value === undefined || value === '-' ? '' : String(value)
 }
 
 type FieldReader = (facts: EditFacts, field: string) => string | undefined
@@ -159,6 +134,10 @@ function compileField(argument: string, read: FieldReader): Part {
   const [first = '', second] = argument.toLowerCase().split('?')
   if (second === undefined) return (facts) => read(facts, first) ?? ''
   return (facts) => read(facts, first) || read(facts, second) || ''
+}
+
+function responseField(facts: EditFacts, field: string): string | undefined {
+  return field === ':status' ? String(facts.status) : facts.responseHeaders?.get(field)
 }
 
 function requestField(facts: EditFacts, field: string): string | undefined {
@@ -175,8 +154,4 @@ function requestField(facts: EditFacts, field: string): string | undefined {
     default:
       return facts.requestHeaders?.get(field)
   }
-}
-
-function protocolName(version: number): string {
-  return version === 20 ? 'HTTP/2' : version === 10 ? 'HTTP/1.0' : 'HTTP/1.1'
 }

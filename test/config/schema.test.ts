@@ -79,7 +79,7 @@ t.test('host names, CIDRs, header values and expressions are judged as Istio doe
   for (const cidr of ['10.0.0.0/8', '::/0', '2001:db8::/32', '1.2.3.4/32']) t.ok(isCidr(cidr), cidr)
   for (const cidr of ['10.0.0.0', '10.0.0.0/33', '::/129', 'a/8', '10.0.0.0/', '10.0.0.0/8/9'])
     t.notOk(isCidr(cidr), cidr)
-  for (const value of ['plain', '100%%', '%REQ(x)%', '%REQ(x):3%', 'a%START_TIME%b', 'tab\there'])
+  for (const value of ['plain', '100%%', '%REQ(x)%', 'a%START_TIME%b', 'tab\there'])
     t.equal(headerValue(value), undefined, value)
   for (const value of ['50%', '%REQ(x%', '%lower%', 'a\u0001', 'a\nb'])
     t.ok(headerValue(value), JSON.stringify(value))

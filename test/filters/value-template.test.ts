@@ -40,6 +40,16 @@ t.test('operators become what they name', async (t) => {
     ['%HOSTNAME%', hostname()],
     ['%RESPONSE_CODE%', '503'],
     ['%REQUESTED_SERVER_NAME%', 'sni'],
+    ['%REQUEST_HEADER(x-user)%%RESPONSE_HEADER(x-reply)%%RESP(:STATUS)%', 'jasonr503'],
+    ['%DOWNSTREAM_REMOTE_PORT%', '40000'],
+    ['%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%', '10.0.0.7'],
+    ['%ROUTE_NAME%|%UPSTREAM_CLUSTER%', 'all|outbound|80||a'],
+    ['%RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%', 'via_upstream UF'],
+    ['%UPSTREAM_REMOTE_PORT%', '9080'],
+    ['%UPSTREAM_REQUEST_ATTEMPT_COUNT%', '2'],
+    ['%PATH(NQ)%', '/a'],
+    ['%ENVIRONMENT(NO_SUCH_NAME)%', ''],
+    ['%DURATION%', ''],
   ]
   for (const [value, text] of cases) t.equal(new ValueTemplate(value).render(facts), text, value)
 })
@@ -57,7 +67,14 @@ t.test('what is not carried out is named', async (t) => {
     'UPSTREAM_PEER_SUBJECT',
   ])
   t.same(unsupportedOperators('%START_TIME(%Y %Q)%'), ['START_TIME(%Q)'])
-  for (const name of supportedOperators) t.same(unsupportedOperators(`%${name}%`), [])
+  const argument = (name: string) =>
+    /^(REQ|RESP|ENV|\w+_HEADER$)/.test(name) && !/_(CODE|FLAGS|BYTES)|SERVER/.test(name)
+      ? '(x)'
+      : ''
+  for (const name of supportedOperators)
+    t.same(unsupportedOperators(`%${name}${argument(name)}%`), [], name)
+  const unique = new ValueTemplate('%UNIQUE_ID%')
+  t.not(unique.render(factsOf({})), unique.render(factsOf({})))
   t.equal(new ValueTemplate('%DYNAMIC_METADATA(a:b)%').render(factsOf({})), '')
 })
 
@@ -74,7 +91,20 @@ t.test('times are written as strftime would, in UTC', async (t) => {
 
 t.test('the configuration knows the same operators, and warns about others', async (t) => {
   t.same(headerOperators, supportedOperators)
-  t.equal(headerTemplate('%REQ(a):3%%% %START_TIME(%Y)%'), undefined)
-  t.match(headerTemplate('%DYNAMIC_METADATA(a:b)%'), { warning: true, message: /DYNAMIC_METADATA/ })
+  t.equal(headerTemplate('%REQ(a)%%% %START_TIME(%Y)%'), undefined)
+  t.match(headerTemplate('%DYNAMIC_METADATA(a:b)%'), {
+    warning: true,
+    message: /has no value here/,
+  })
+  t.match(headerTemplate('%DURATION%'), { warning: true }, 'known only when all is over')
+  t.match(headerTemplate('%REQ()%'), { warning: true, message: /names no field/ })
+  t.match(headerTemplate('%RESPONS_CODE%'), {
+    warning: true,
+    message: /there is no operator %RESPONS_CODE%/,
+    hint: /Did you mean "RESPONSE_CODE"/,
+  })
+  const limited = headerTemplate('%REQ(X):3%') as { message: string; warning?: true }
+  t.match(limited.message, /limits a length/, 'fact 31')
+  t.equal(limited.warning, undefined, 'an error')
   t.type(headerTemplate('%REQ(a'), 'object', 'what is no template stays an error')
 })
