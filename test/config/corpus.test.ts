@@ -138,14 +138,13 @@ function linesWithoutEffect(text: string): number[] {
     if (/^kind:/.test(line)) kind = line.slice('kind: '.length).trim()
     if (kinds.test(line) && istioKind) lines.push(firstKey(all, start) + 1)
     const field =
-      /^\s+(?:- )?(fault|mirror|tls|corsPolicy|outlierDetection|subjectAltNames|trafficDistribution):/.exec(
+      /^\s+(?:- )?(fault|mirror|corsPolicy|outlierDetection|trafficDistribution|mode: ISTIO_MUTUAL)/.exec(
         line,
       )
     const acting =
       ['VirtualService', 'DestinationRule', 'ServiceEntry', 'Service'].includes(kind) &&
       istioKindOf(all, start)
-    if (field !== null && acting && !(field[1] === 'tls' && kind === 'VirtualService'))
-      lines.push(index + 1)
+    if (field !== null && acting) lines.push(index + 1)
   }
   return lines.sort((a, b) => a - b)
 }

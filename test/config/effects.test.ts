@@ -85,6 +85,8 @@ const others: Readonly<Record<string, readonly unknown[]>> = {
   MESH_EXTERNAL: ['MESH_INTERNAL'],
   Running: ['Failed'],
   LOCALHOST: ['PASSTHROUGH'],
+  SIMPLE: ['DISABLE'],
+  CONNECT: ['POST'],
   ALLOW_ANY: ['REGISTRY_ONLY'],
   REGISTRY_ONLY: ['ALLOW_ANY'],
   ExternalName: ['ClusterIP'],

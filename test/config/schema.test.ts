@@ -187,6 +187,7 @@ spec:
     t.same((resources[1]!.spec as DestinationRuleSpec).trafficPolicy, {
       loadBalancer: {},
       connectionPool: { http: { maxRetries: 3 } },
+      tls: { mode: 'ISTIO_MUTUAL', subjectAltNames: [] },
       portLevelSettings: [],
     })
   },
@@ -294,6 +295,7 @@ t.test('ServiceEntry, WorkloadEntry and Sidecar are normalised', async (t) => {
     location: 'MESH_EXTERNAL',
     resolution: 'DNS',
     exportTo: [],
+    subjectAltNames: [],
     ports: [
       { number: 80, name: 'web', protocol: 'GRPC-WEB' },
       { number: 81, name: 'raw', protocol: '', targetPort: 8081 },
