@@ -3,14 +3,16 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { compile } from '../../config/compile.ts'
 import { load } from '../../config/load.ts'
 import type { Snapshot, WorkloadSpec } from '../../config/snapshot.ts'
+import { Sharing } from '../../proxy/control/sharing.ts'
 import { adoptAccepted } from '../../proxy/net/adopt.ts'
 import type { ConnectionRecord, ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
 import { InstrumentReader } from '../../proxy/telemetry/instrument-reader.ts'
 import { Instruments } from '../../proxy/telemetry/instruments.ts'
 import { Doors } from '../../proxy/worker/doors.ts'
 import { drain } from '../../proxy/worker/drain.ts'
-import type { WorkerSettings } from '../../proxy/worker/messages.ts'
+import type { SharedFromWorker, WorkerSettings } from '../../proxy/worker/messages.ts'
 import { Runtime } from '../../proxy/worker/runtime.ts'
+import { HeardLog } from '../control/support.ts'
 import { listening } from './upstream.ts'
 
 export interface SidecarOptions {
@@ -32,6 +34,11 @@ export class Sidecar {
   readonly runtime: Runtime
   private readonly reader = new InstrumentReader()
   readonly instruments = new Instruments((message) => this.reader.receive(0, message))
+  /** The main thread's part of what workers share: who is ejected. */
+  readonly sharing: Sharing
+  /** What the main thread would log. */
+  readonly log = new HeardLog()
+  private snapshot: Snapshot | undefined
   port = 0
   private readonly doors: Doors
   private readonly workload: WorkloadSpec
@@ -63,7 +70,16 @@ export class Sidecar {
       throw new Error(`${what} ${why}`)
     }
     const note = (_key: string, text: string) => this.notes.push(text)
-    this.runtime = new Runtime(settings, this.instruments, fail, undefined, note)
+    this.sharing = new Sharing({
+      threads: 1,
+      post: (_worker, message) => this.runtime.shared.receive(message),
+      current: () => this.snapshot,
+      endpointsOf: (set) => this.snapshot?.endpointSets.get(set) ?? [],
+      log: this.log,
+      instruments: this.instruments,
+    })
+    const tell = (message: SharedFromWorker) => this.sharing.receive(0, message)
+    this.runtime = new Runtime(settings, this.instruments, fail, tell, note)
     this.doors = new Doors(settings, this.runtime, fail)
   }
 
@@ -79,6 +95,8 @@ export class Sidecar {
   reload(yaml: string): Snapshot {
     const { resources } = load([{ path: 'test.yaml', text: yaml }])
     const { snapshot } = compile(resources, this.workload)
+    this.snapshot = snapshot
+    this.sharing.follow(snapshot)
     this.runtime.apply(snapshot)
     this.runtime.services.recorder.log = {
       exchange: (record) => {
@@ -129,6 +147,7 @@ export class Sidecar {
     for (const server of this.stand.values()) server.close()
     await drain(this.runtime, this.doors, 'all', 0)
     this.runtime.clusters.close()
+    this.sharing.close()
   }
 
   private wake(): void {
