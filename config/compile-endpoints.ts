@@ -5,7 +5,7 @@ import { canonicalAddress, type Labels } from './compile-names.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { compareText } from './diagnostics.ts'
 import type { EndpointSliceSpec, ServicePort, WorkloadEntrySpec } from './kinds.ts'
-import { sameItems } from './load.ts'
+import { sameItems } from './order.ts'
 import type { EndpointSpec, WorkloadSpec } from './snapshot.ts'
 
 type Pod = Of<'Pod'>

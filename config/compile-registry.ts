@@ -2,7 +2,7 @@
 import { canonicalAddress, canonicalPrefix } from './compile-names.ts'
 import { declaredProtocol, serviceProtocol } from './compile-ports.ts'
 import type { KnownResource, MeshConfigSpec } from './kinds.ts'
-import { byAge } from './load.ts'
+import { byAge } from './order.ts'
 import type { ClusterSpec, PortProtocol } from './snapshot.ts'
 
 export type Of<Kind extends string> = Extract<KnownResource, { kind: Kind }>

@@ -20,7 +20,7 @@ import { versionOf } from './compile-version.ts'
 import { meshRoutes } from './compile-virtual-services.ts'
 import { compareProblems } from './diagnostics.ts'
 import type { KnownResource } from './kinds.ts'
-import { byAge, sameItems } from './load.ts'
+import { byAge, sameItems } from './order.ts'
 import type { Problem } from './resource.ts'
 import type { OutboundListenerSpec, Snapshot, WorkloadSpec } from './snapshot.ts'
 
@@ -66,6 +66,8 @@ export class Compiler {
   compile(resources: readonly KnownResource[]): Compiled {
     const inputs = inputsOf(resources)
     this.last = this.changeEndpoints(inputs) ?? this.compileAll(resources, inputs)
+    // What came of them is kept: the next time only those that changed are looked at.
+    for (const slice of inputs.slices) slice.forget?.()
     return this.last.compiled
   }
 

@@ -12,7 +12,7 @@ import {
 import type { KnownResource } from './kinds.ts'
 import { userIdProblems } from './lint-workloads.ts'
 import type { Bystander } from './mesh-index.ts'
-import { documentsInside, type Found, objectsIn, Placed } from './objects.ts'
+import { documentsInside, type Found, type Named, objectsIn, Placed } from './objects.ts'
 import type { Document } from './parse.ts'
 import { textOf, within } from './raw.ts'
 import type { Problem } from './resource.ts'
@@ -113,17 +113,9 @@ class Loading implements LoadedDocument {
     const named = readEnvelope(found, kind, namespace, reading)
     checkAnnotations(found.root, reading)
     if (schema.group.endsWith('istio.io')) checkTopLevel(found.root, reading)
-    const type = schema.type(named)
-    let spec: unknown
-    if (schema.whole === true) spec = type.read(found.root, reading)
-    else {
-      const raw = within(found.root, 'spec')
-      reading.enter('spec')
-      const written = raw !== undefined && !(raw.kind === 'scalar' && raw.value === null)
-      spec = type.read(written ? raw : { kind: 'map', at: found.root.at, entries: [] }, reading)
-      reading.leave()
-    }
-    this.keep(reading, spec === undefined ? undefined : new Placed(found, named, spec))
+    const spec = readSpec(found, named, schema, reading)
+    const again = schema.forgettable === true ? readSpecAgain : undefined
+    this.keep(reading, spec === undefined ? undefined : new Placed(found, named, spec, again))
   }
 
   private addTwice(twice: Document['problems'], reading: Reading): void {
@@ -235,6 +227,23 @@ class Loading implements LoadedDocument {
     this.bystanders.push({ found, namespace, name })
     this.keep(reading, read === undefined ? undefined : new Placed(found, named, read))
   }
+}
+
+function readSpec(found: Found, named: Named, schema: KindSchema, reading: Reading): unknown {
+  const type = schema.type(named)
+  if (schema.whole === true) return type.read(found.root, reading)
+  const raw = within(found.root, 'spec')
+  reading.enter('spec')
+  const written = raw !== undefined && !(raw.kind === 'scalar' && raw.value === null)
+  const spec = type.read(written ? raw : { kind: 'map', at: found.root.at, entries: [] }, reading)
+  reading.leave()
+  return spec
+}
+
+/** Whatever there was to say was said the first time. */
+function readSpecAgain(found: Found, named: Named): unknown {
+  const reading = new Reading(found.document.source, named.name)
+  return readSpec(found, named, KINDS.get(found.kind)!, reading)
 }
 
 function groupOf(apiVersion: string): [group: string, version: string] {

@@ -1,7 +1,8 @@
 /** Files to resources: everything usable, and everything there is to say about the rest. */
-import { compareProblems, compareText } from './diagnostics.ts'
+import { compareProblems } from './diagnostics.ts'
 import type { KnownResource, Loaded } from './kinds.ts'
 import { type LoadedDocument, loadDocument } from './load-document.ts'
+import { sameItems } from './order.ts'
 import { parseDocument, rangesOf } from './parse.ts'
 import { type Bystander, checkReferences } from './references.ts'
 import type { Problem, Resource } from './resource.ts'
@@ -18,21 +19,6 @@ export interface SourceFile {
 /** Never throws for what the files say. A later object of the same kind and name replaces an earlier one. */
 export function load(files: readonly SourceFile[]): Loaded {
   return new Loader().load(files)
-}
-
-/** Istio's "oldest wins": sorts by creation, then name, then namespace. */
-export function orderKey(resource: Pick<Resource, 'created' | 'name' | 'namespace'>): string {
-  const created = String(Math.max(0, resource.created)).padStart(15, '0')
-  return `${created} ${resource.name} ${resource.namespace}`
-}
-
-export function byAge(
-  a: Pick<Resource, 'created' | 'name' | 'namespace'>,
-  b: Pick<Resource, 'created' | 'name' | 'namespace'>,
-): number {
-  return (
-    a.created - b.created || compareText(a.name, b.name) || compareText(a.namespace, b.namespace)
-  )
 }
 
 /** A document where it was found, and what came of it. */
@@ -83,7 +69,19 @@ function readDocument(path: string, text: string, line: number): KnownDocument[]
   const document = parseDocument(path, text, line)
   if (document === undefined) return []
   const { objects, bystanders, problems, broken } = loadDocument(document)
-  return [{ text, line, objects, bystanders, problems, broken }]
+  const compact = {
+    objects: exact(objects),
+    bystanders: exact(bystanders),
+    problems: exact(problems),
+  }
+  return [{ text, line, ...compact, broken }]
+}
+
+const none: readonly never[] = []
+
+/** Without room to grow: there may be very many documents of one object. */
+function exact<Item>(items: readonly Item[]): readonly Item[] {
+  return items.length === 0 ? none : items.slice()
 }
 
 /** A part of a text keeps the whole of it in memory: harmless once, but not with every change of a file. */
@@ -160,11 +158,4 @@ function linted(merging: Merging, before: Linted | undefined): Linted {
     return before
   const problems = checkReferences(resources, bystanders, merging.refused)
   return { resources, bystanders, refused, problems }
-}
-
-/** The same items in the same order. */
-export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
 }

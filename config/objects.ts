@@ -43,6 +43,9 @@ export interface Named {
   readonly created: number
 }
 
+/** Makes the spec that a resource had when it was read. */
+export type ReadAgain = (found: Found, named: Named) => unknown
+
 /** A resource that finds its places in the document it came from. */
 export class Placed<Kind extends string, Spec> implements Resource<Kind, Spec> {
   readonly kind: Kind
@@ -53,13 +56,20 @@ export class Placed<Kind extends string, Spec> implements Resource<Kind, Spec> {
   readonly annotations: Readonly<Record<string, string>>
   readonly created: number
   readonly origin: Origin
-  readonly spec: Spec
+  private kept: Spec | undefined
+  private readonly readAgain: ReadAgain | undefined
   private readonly document: Document
   private readonly path: Path
   /** False for objects whose spec is the whole object. */
   private readonly hasSpec: boolean
 
-  constructor(found: Found, named: Named & { readonly kind: Kind }, spec: Spec) {
+  /** `readAgain`: its spec may be forgotten. */
+  constructor(
+    found: Found,
+    named: Named & { readonly kind: Kind },
+    spec: Spec,
+    readAgain?: ReadAgain,
+  ) {
     this.document = found.document
     this.path = found.path
     this.hasSpec = within(found.root, 'spec') !== undefined
@@ -70,9 +80,27 @@ export class Placed<Kind extends string, Spec> implements Resource<Kind, Spec> {
     this.labels = named.labels
     this.annotations = named.annotations
     this.created = named.created
-    this.spec = spec
+    this.kept = spec
+    this.readAgain = readAgain
     const { line } = found.document.position(found.root.at)
     this.origin = originOf(named, found.document.source.file, line)
+  }
+
+  get spec(): Spec {
+    return this.kept ?? (this.readAgain!(this.found(), this) as Spec)
+  }
+
+  /** Drops the spec where it can be had from the text again, which takes a while. */
+  forget(): void {
+    if (this.readAgain !== undefined) this.kept = undefined
+  }
+
+  private found(): Found {
+    let root: Raw | undefined = this.document.root()
+    for (const part of this.path)
+      root = root?.kind === 'list' ? root.items[Number(part)] : within(root, String(part))
+    const { document, path, kind, apiVersion } = this
+    return { document, path, root: root as RawMap, kind, apiVersion }
   }
 
   at(path: Path): Position {

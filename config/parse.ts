@@ -31,6 +31,7 @@ export class Document {
   forget(): void {
     this.forgotten = this.forgotten || this.tree !== undefined
     this.tree = undefined
+    this.source.forget()
   }
 
   position(offset: number): Position {

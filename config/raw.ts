@@ -42,6 +42,11 @@ export class Source {
     this.columnShift = columnShift
   }
 
+  /** Drops the index of lines, which is made again when asked for. */
+  forget(): void {
+    this.lineStarts = undefined
+  }
+
   /** Lines are indexed on first use: most files never need more than their objects' lines. */
   position(offset: number): Position {
     this.lineStarts ??= startsOfLines(this.text)

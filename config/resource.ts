@@ -31,6 +31,8 @@ export interface Resource<Kind extends string = string, Spec = unknown> {
   at(path: Path): Position
   /** The same as an Origin, for specs that point deeper than the object. */
   originAt(path: Path): Origin
+  /** Drops the spec to save memory, where it can be had again at the price of reading. */
+  forget?(): void
 }
 
 export type Severity = 'error' | 'warning' | 'info'

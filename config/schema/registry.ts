@@ -23,6 +23,8 @@ export interface KindSchema {
   readonly whole?: true
   /** The raw tree is dropped after reading: there may be very many of them. */
   readonly bulk?: true
+  /** What was read may be dropped too, and read again when asked for. */
+  readonly forgettable?: true
   readonly type: (envelope: Envelope) => Type
 }
 
@@ -63,6 +65,7 @@ export const KINDS: ReadonlyMap<string, KindSchema> = new Map<string, KindSchema
       versions: ['v1', 'v1beta1'],
       whole: true,
       bulk: true,
+      forgettable: true,
       type: () => endpointSlice,
     },
   ],

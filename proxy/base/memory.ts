@@ -24,6 +24,16 @@ export function boundHeaps(): void {
   setFlagsFromString('--expose-gc')
 }
 
+/** What this thread needed after it was last swept. */
+let neededBytes = 0
+
+/** For the thread that carries no traffic: swept whatever its size, once it holds a third more than it needs. */
+export function sweepHeap(): void {
+  if (process.memoryUsage().heapTotal < neededBytes * 1.33) return
+  collector()?.({ type: 'major', flavor: 'last-resort' })
+  neededBytes = process.memoryUsage().heapTotal
+}
+
 /** Gives what this thread no longer needs back to the system; the thread stands still meanwhile. */
 export function shrinkHeap(): void {
   if (process.memoryUsage().heapUsed > mostSwept) return

@@ -5,7 +5,7 @@
 import { countBySeverity } from '../../config/diagnostics.ts'
 import type { Problem, Severity } from '../../config/resource.ts'
 import type { Snapshot } from '../../config/snapshot.ts'
-import { boundHeaps, shrinkHeap } from '../base/memory.ts'
+import { boundHeaps, sweepHeap } from '../base/memory.ts'
 import type { WorkerSettings } from '../worker/messages.ts'
 import { adminAnswer, healthAnswer, metricsAnswer } from './admin.ts'
 import { Collector, type SelfView } from './collector.ts'
@@ -174,7 +174,7 @@ export class Sidecar {
   private sweepSoon(): void {
     this.sweeping ??= setTimeout(() => {
       this.sweeping = undefined
-      shrinkHeap()
+      sweepHeap()
     }, sweepAfterMs).unref()
   }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { boundHeaps, shrinkHeap } from '../../proxy/base/memory.ts'
+import { boundHeaps, shrinkHeap, sweepHeap } from '../../proxy/base/memory.ts'
 
 interface Room {
   readonly length: number
@@ -23,6 +23,22 @@ t.test('what is no longer needed is given back', async (t) => {
   const after = process.memoryUsage()
   t.ok(before.heapUsed - after.heapUsed > 4_000_000, `${before.heapUsed} to ${after.heapUsed}`)
   t.ok(after.heapTotal < before.heapTotal, `${before.heapTotal} to ${after.heapTotal}`)
+})
+
+t.test('a large heap is swept once it holds a third more than it needs', async (t) => {
+  const held = Array.from({ length: 10 }, garbage)
+  sweepHeap()
+  const needed = process.memoryUsage().heapTotal
+  t.ok(needed > 64 << 20, 'it is large')
+  sweepHeap()
+  held.length = 4
+  held.push(...Array.from({ length: 10 }, garbage))
+  held.length = 10
+  t.ok(process.memoryUsage().heapTotal > needed * 1.33)
+  sweepHeap()
+  const after = process.memoryUsage().heapTotal
+  t.ok(after < needed * 1.1, `${needed} to ${after}`)
+  t.equal(held.length, 10)
 })
 
 t.test(

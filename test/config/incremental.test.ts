@@ -9,7 +9,7 @@ import { advance, emptyGeneration, resourcesOf } from '../../config/store.ts'
 import { istio, service, workload } from './compile-support.ts'
 import { EditedFolder } from './incremental-support.ts'
 
-const folders = Number(process.env['OUTRIDER_FUZZ_FOLDERS'] ?? 10)
+const folders = Number(process.env['OUTRIDER_FUZZ_FOLDERS'] ?? 6)
 const edits = 60
 const firstSeed = Number(process.env['OUTRIDER_FUZZ_SEED'] ?? 20_251_121)
 

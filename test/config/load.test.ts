@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { byAge, load, orderKey, readFolder } from '../../config/load.ts'
+import { load, readFolder } from '../../config/load.ts'
+import { byAge, orderKey } from '../../config/order.ts'
 
 const entry = (name: string, address = '1.1.1.1') =>
   `apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: ${name}}\nspec: {address: ${address}}\n`
