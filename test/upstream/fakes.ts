@@ -1,5 +1,10 @@
 /** Scripted stand-ins for what lies below upstream/: dials, connections, codecs, time. */
-import type { ClusterSpec, ConnectionPoolSpec, EndpointSpec } from '../../config/snapshot.ts'
+import type {
+  ClusterSpec,
+  ConnectionPoolSpec,
+  EndpointSpec,
+  OutlierDetectionSpec,
+} from '../../config/snapshot.ts'
 import { Clock } from '../../proxy/base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../../proxy/base/errors.ts'
 import { Random } from '../../proxy/base/random.ts'
@@ -179,6 +184,26 @@ export function poolSettings(settings: Partial<ConnectionPoolSpec> = {}): Connec
     maxRetries: noLimit,
     httpIdleTimeoutMs: 3_600_000,
     ...settings,
+  }
+}
+
+/** Envoy's defaults. */
+export function outlierSpec(spec: Partial<OutlierDetectionSpec> = {}): OutlierDetectionSpec {
+  return {
+    consecutive5xx: 5,
+    consecutiveGatewayErrors: 0,
+    consecutiveLocalOrigin: 0,
+    splitLocalOrigin: false,
+    intervalMs: 10_000,
+    baseEjectionMs: 30_000,
+    maxEjectionMs: 300_000,
+    maxEjectionPercent: 10,
+    alwaysEjectOne: false,
+    minHealthPercent: 0,
+    errorStatuses: [],
+    failurePercentage: 0,
+    successRateFactor: 0,
+    ...spec,
   }
 }
 
