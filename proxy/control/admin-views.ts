@@ -10,6 +10,7 @@ import type {
   VirtualHostSpec,
 } from '../../config/snapshot.ts'
 import type { ClusterStatus } from '../worker/messages.ts'
+import type { Outliers } from './outliers.ts'
 import type { PublisherStatus } from './publisher.ts'
 import type { NameStatus } from './resolver.ts'
 
@@ -119,12 +120,28 @@ export function clustersText(clusters: readonly ClusterStatus[]): string {
     )
     if (cluster.endpoints.length === 0) lines.push('  no endpoints')
     for (const endpoint of cluster.endpoints) {
-      const { address, healthy, weight, activeRequests, connections, idleConnections } = endpoint
+      const { address, ejected, healthy, weight } = endpoint
+      const { activeRequests, connections, idleConnections } = endpoint
+      const state = !healthy ? 'unhealthy' : ejected === '' ? 'healthy' : 'ejected'
       lines.push(
-        `  ${address} ${healthy ? 'healthy' : 'unhealthy'} weight ${weight} requests ${endpoint.requests} failures ${endpoint.failures} active ${activeRequests} connections ${connections} idle ${idleConnections}`,
+        `  ${address} ${state} weight ${weight} requests ${endpoint.requests} failures ${endpoint.failures} active ${activeRequests} connections ${connections} idle ${idleConnections}`,
       )
+      if (ejected !== '') lines.push(`    ${ejected}`)
     }
   }
+  return `${lines.join('\n')}\n`
+}
+
+/** Who is out of service now, and what happened lately, newest first. */
+export function outliersText(outliers: Outliers): string {
+  const { entries } = outliers.journal
+  const now = outliers
+    .status()
+    .map(({ cluster, endpoint, why }) => `${cluster} ${endpoint}: ${why}`)
+  const lines = now.length === 0 ? ['no endpoint is ejected'] : ['ejected now:', ...now]
+  if (entries.length > 0) lines.push('', 'newest first:')
+  for (const { at, cluster, text, rule } of [...entries].reverse())
+    lines.push(`${iso(at)} ${cluster}: ${text} [${rule}]`)
   return `${lines.join('\n')}\n`
 }
 

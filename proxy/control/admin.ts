@@ -4,7 +4,14 @@
  */
 import { isIP } from 'node:net'
 import { countBySeverity, problemLine } from '../../config/diagnostics.ts'
-import { clustersText, configJson, configText, dnsText, problemsJson } from './admin-views.ts'
+import {
+  clustersText,
+  configJson,
+  configText,
+  dnsText,
+  outliersText,
+  problemsJson,
+} from './admin-views.ts'
 import type { Collector } from './collector.ts'
 import type { DoorAnswer, DoorReply, DoorRequest } from './http-door.ts'
 import { type Log, logLevels } from './log.ts'
@@ -61,6 +68,11 @@ const pages: readonly Page[] = [
     path: '/clusters',
     help: 'destinations, their policy and their endpoints with live numbers; ?format=json, ?filter=TEXT',
     answer: clusters,
+  },
+  {
+    path: '/outliers',
+    help: 'endpoints that outlier detection keeps out of service, and what led to it; ?format=json',
+    answer: outliers,
   },
   {
     path: '/dns',
@@ -234,6 +246,12 @@ async function clusters({ collector }: AdminParts, request: DoorRequest): Promis
   const filter = request.query.get('filter') ?? ''
   const all = (await collector.clusters()).filter(({ name }) => name.includes(filter))
   return wantsJson(request) ? json(all) : text(clustersText(all))
+}
+
+function outliers({ supervisor }: AdminParts, request: DoorRequest): DoorReply {
+  const { outliers } = supervisor.sharing
+  if (!wantsJson(request)) return text(outliersText(outliers))
+  return json({ ejected: outliers.status(), journal: outliers.journal.entries })
 }
 
 function dns({ names }: AdminParts, request: DoorRequest): DoorReply {

@@ -148,6 +148,7 @@ function addClusters(a: ClusterStatus, b: ClusterStatus): ClusterStatus {
       ...before,
       // Ejected in one worker only: people should see that somebody avoids it.
       healthy: before.healthy && endpoint.healthy,
+      ejected: before.ejected || endpoint.ejected,
       activeRequests: before.activeRequests + endpoint.activeRequests,
       connections: before.connections + endpoint.connections,
       idleConnections: before.idleConnections + endpoint.idleConnections,

@@ -121,7 +121,7 @@ export class Endpoint {
       this.quietNow()
     })
     this.leases.add(lease)
-    if (lease.start(this.target)) return lease
+    if (lease.start(this.targetFor(waiter))) return lease
     this.leases.delete(lease)
     return undefined
   }
@@ -164,6 +164,7 @@ export class Endpoint {
     return {
       address: this.text,
       healthy: this.spec.healthy,
+      ejected: this.ejection,
       weight: this.weight,
       activeRequests: this.counts.active,
       connections: this.counts.connections,
@@ -184,6 +185,13 @@ export class Endpoint {
 
   private sum(count: (pool: Pool) => number): number {
     return (this.ownPool === undefined ? 0 : count(this.ownPool)) + (this.named?.sum(count) ?? 0)
+  }
+
+  private targetFor({ destination, source }: TcpWaiter): DialTarget {
+    const { target } = this
+    const { preface } = target
+    if (preface === undefined || source === undefined || destination === undefined) return target
+    return { ...target, preface: () => preface(source, destination) }
   }
 
   private get target(): DialTarget {

@@ -138,6 +138,8 @@ export interface ClusterStatus {
   readonly endpoints: ReadonlyArray<{
     readonly address: string
     readonly healthy: boolean
+    /** Why outlier detection keeps it out of service; `` when it does not. */
+    readonly ejected: string
     readonly weight: number
     readonly activeRequests: number
     readonly connections: number

@@ -14,6 +14,7 @@ const nobody = (): ReturnType<SelfView> => ({ version: '', workers: 0, restarts:
 function cluster(name: string, requests: number, more: object = {}): ClusterStatus {
   const endpoint = {
     address: '10.0.0.1:80',
+    ejected: '',
     healthy: true,
     weight: 1,
     activeRequests: 1,

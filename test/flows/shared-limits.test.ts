@@ -2,14 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { test } from 'tap'
-import { compile } from '../../config/compile.ts'
-import { load } from '../../config/load.ts'
-import { Supervisor } from '../../proxy/control/supervisor.ts'
-import { HeardLog } from '../control/support.ts'
+import type { Supervisor } from '../../proxy/control/supervisor.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, type Reply, Upstream } from '../support/upstream.ts'
+import { startWorkers } from '../support/workers.ts'
 
-const workers = 4
 const web = { headers: { host: 'web' } }
 
 const rule = (connectionPool: string): string => `---
@@ -21,44 +18,6 @@ spec:
   trafficPolicy:
     connectionPool: ${connectionPool}
 `
-
-/** Real workers under a real supervisor, serving `yaml`. */
-async function startWorkers(yaml: string) {
-  const workload = {
-    name: 'test',
-    namespace: 'default',
-    serviceAccount: 'default',
-    labels: {},
-    addresses: ['127.0.0.1'],
-  }
-  const { snapshot } = compile(load([{ path: 'web.yaml', text: yaml }]).resources, workload)
-  let changed: () => void = () => undefined
-  const supervisor = new Supervisor({
-    script: new URL('../../proxy/worker/main.ts', import.meta.url),
-    settings: {
-      workers,
-      outbound: { address: '127.0.0.1', port: 0 },
-      inbound: undefined,
-      explicit: true,
-      binds: [],
-      app: undefined,
-      accessLog: 'off',
-      logLevel: 'info',
-    },
-    log: new HeardLog(),
-    onChange: () => changed(),
-  })
-  const until = async (is: () => boolean): Promise<void> => {
-    while (!is())
-      await new Promise<void>((done) => {
-        changed = done
-      })
-  }
-  const { outbound } = await supervisor.start()
-  supervisor.publish(snapshot)
-  await until(() => supervisor.settled)
-  return { supervisor, outbound, until, [Symbol.asyncDispose]: () => supervisor.stop() }
-}
 
 /** Counts connections; the most that were open at once, by the kernel's word at each new one. */
 function countConnections(upstream: Upstream) {
@@ -89,7 +48,7 @@ test('three connections for four workers: never a fourth, and every client is se
   await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
   const counts = countConnections(upstream)
   const yaml = serviceYaml('web', [upstream.port]) + rule('{ tcp: { maxConnections: 3 } }')
-  await using mesh = await startWorkers(yaml)
+  await using mesh = await startWorkers(yaml, 4)
   const clients = Array.from({ length: 24 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
   const statuses = new Map<number, number>()
   const all = clients.map(async (agent) => {
@@ -108,7 +67,7 @@ test('a request is not kept waiting by a connection that lies idle in another wo
   await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
   const counts = countConnections(upstream)
   const yaml = serviceYaml('web', [upstream.port]) + rule('{ tcp: { maxConnections: 1 } }')
-  await using mesh = await startWorkers(yaml)
+  await using mesh = await startWorkers(yaml, 4)
   const clients = Array.from({ length: 12 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
   // One after the other, on connections that the kernel spreads over the workers.
   for (const agent of clients) t.equal((await ask(mesh.outbound, { ...web, agent })).status, 200)
@@ -125,7 +84,7 @@ test('a worker that is killed gives back what it held', async (t) => {
     arrived()
   })
   const requests = '{ http: { http2MaxRequests: 4 } }'
-  await using mesh = await startWorkers(serviceYaml('web', [upstream.port]) + rule(requests))
+  await using mesh = await startWorkers(serviceYaml('web', [upstream.port]) + rule(requests), 4)
   const { supervisor, outbound, until } = mesh
   const waiting: Array<Promise<Reply | undefined>> = []
   while (held.length < 4) {
