@@ -127,6 +127,9 @@ export class Splice implements DeadlineOwner {
     }
     const message = `no byte in either direction for ${this.idleMs} ms`
     const detail = 'tcp_session_idle_timeout'
-    this.cut(new ProxyError(ErrorCode.IdleTimeout, Side.Proxy, { message, detail }))
+    this.error ??= new ProxyError(ErrorCode.IdleTimeout, Side.Proxy, { message, detail })
+    // Nothing is lost by silence: both see an end, as with Envoy, and no reset.
+    this.down.from.destroy(this.error)
+    this.up.from.destroy(this.error)
   }
 }

@@ -99,6 +99,8 @@ test('a reset of the server is a reset for the client, and the other way round',
   second.once('data', () => second.resetAndDestroy())
   t.equal(await clientReset, 'ECONNRESET')
   await proxy.sidecar.recorded(0, 2)
+  const flags = proxy.sidecar.connections.map((record) => record.flags)
+  t.strictSame(flags, [Flag.UR, 0], 'who did it shows in the log')
 })
 
 test('an endpoint that refuses connections resets the client, and the record says why', async (t) => {
@@ -161,7 +163,7 @@ spec:
   await using proxy = await bound(db(target) + policy)
   const socket = await open(proxy.port)
   socket.write('then nothing')
-  await everything(socket)
+  t.equal(await everything(socket), '', 'an end, no reset')
   await proxy.sidecar.recorded(0, 1)
   t.match(proxy.sidecar.connections[0]?.terminationDetails, /idle/)
 })

@@ -1,7 +1,7 @@
 /** What one row of the comparison says: the same intent for both proxies, an upstream and a client. */
 import type { Dialogue } from './dialogue.ts'
 import type { Reason } from './differences.ts'
-import type { Script } from './upstream.ts'
+import type { RawScript, Script } from './upstream.ts'
 
 export interface Difference {
   readonly why: Reason
@@ -21,6 +21,8 @@ export interface Behaviour {
   readonly istio?: {
     /** `spec.http` of the VirtualService of `host`. */
     readonly http?: readonly object[]
+    /** `spec.tcp` of the same. */
+    readonly tcp?: readonly object[]
     /** `spec.trafficPolicy` of the DestinationRule of `host`. */
     readonly policy?: object
     /** `spec.subsets` of the same. */
@@ -38,7 +40,11 @@ export interface Behaviour {
     readonly cluster?: object
     /** Which listener takes it; default `http`. */
     readonly listener?: string
+    /** Fields of its tcp_proxy. */
+    readonly tcp?: object
   }
+  /** Its services are opaque TCP, behind addresses and listeners of their own. */
+  readonly tcp?: true
   readonly client: (dialogue: Dialogue) => Promise<void>
   /** Access log lines to wait for; default: one per final reply. */
   readonly logs?: number
@@ -48,7 +54,7 @@ export interface Behaviour {
 }
 
 /** How an endpoint answers; `refused`: nothing listens; `silent`: the kernel drops the handshake. */
-export type Endpoint = Script | 'refused' | 'silent'
+export type Endpoint = Script | RawScript | 'refused' | 'silent'
 
 /** An Envoy route action to `cluster` with Istio's defaults, as it writes them into every route. */
 export function to(cluster: string, settings: object = {}): object {

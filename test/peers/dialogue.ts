@@ -1,6 +1,7 @@
 /** The client of one behaviour on one side: says what it is told, byte by byte, and writes down what comes back. */
 import { connect, type Socket } from 'node:net'
 import { type Fields, MessageReader } from './message.ts'
+import type { Seen, Upstreams } from './upstream.ts'
 
 export interface Reply {
   readonly status: number
@@ -32,10 +33,26 @@ export class Dialogue {
   readonly port: number
   readonly host: string
   private readonly wires: Wire[] = []
+  private readonly upstreams: Upstreams
 
-  constructor(port: number, host: string) {
+  constructor(port: number, host: string, upstreams: Upstreams) {
     this.port = port
     this.host = host
+    this.upstreams = upstreams
+  }
+
+  get seen(): readonly Seen[] {
+    return this.upstreams.seen
+  }
+
+  /** Waits until the endpoints saw so many requests begin. */
+  async arrived(count: number): Promise<void> {
+    await this.until(() => this.seen.length >= count)
+  }
+
+  /** Waits for what the endpoints see. */
+  until(holds: () => boolean): Promise<void> {
+    return this.upstreams.until(holds)
   }
 
   async wire(): Promise<Wire> {
@@ -45,13 +62,13 @@ export class Dialogue {
       allowHalfOpen: true,
       noDelay: true,
     })
-    await new Promise<void>((done, failed) => {
-      socket.once('connect', done)
-      socket.once('error', failed)
-    })
-    this.ports.push(socket.localPort!)
     const wire = new Wire(this, socket)
     this.wires.push(wire)
+    // a connection may be reset so soon that nobody sees it open
+    await new Promise<void>((done) => {
+      socket.once('connect', done).once('error', () => done())
+    })
+    if (socket.localPort !== undefined) this.ports.push(socket.localPort)
     return wire
   }
 
@@ -171,9 +188,10 @@ export class Wire {
     return this.over
   }
 
-  /** What follows on the wire is no HTTP. */
-  opaque(): void {
+  /** What comes is no HTTP: all of it goes to `raw`. */
+  opaque(): this {
     this.reader.read = (bytes) => bytes
+    return this
   }
 
   abort(): void {

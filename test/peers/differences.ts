@@ -13,6 +13,18 @@ export const reasons = {
     what: 'The response code details of some refusals say what was refused, where Envoy names the mechanism.',
     why: '`unknown_destination` tells more than `direct_response`.',
   },
+  'transport-words': {
+    what: 'The details of a refused connection end at the reset reason; Envoy adds `|delayed_connect_error:_Connection_refused`.',
+    why: 'The transport’s own words have an operator of their own, %UPSTREAM_TRANSPORT_FAILURE_REASON%.',
+  },
+  'tcp-details': {
+    what: 'TCP connections that did not end well have details too; Envoy leaves them empty.',
+    why: 'A flag alone does not say what happened.',
+  },
+  'tcp-reset': {
+    what: 'A TCP client whose endpoint cannot be reached gets a reset; Envoy ends the connection with FIN.',
+    why: 'It is what the client would see without a proxy: an error rather than an empty answer.',
+  },
   'never-tried': {
     what: 'A request for which there was no endpoint counts no attempt; Envoy counts one.',
     why: 'Nothing was tried.',
@@ -81,6 +93,14 @@ export const reasons = {
     what: 'A redirect or direct response to HEAD names no Transfer-Encoding; Envoy writes `chunked`.',
     why: 'There is no body to be framed.',
   },
+  'reply-lengths': {
+    what: 'A reply with both Content-Length and Transfer-Encoding is read as chunked, and its connection not used again; Envoy answers 502.',
+    why: 'RFC 9112 6.3: Transfer-Encoding overrides; nothing can follow that reply.',
+  },
+  'unasked-switch': {
+    what: 'A 101 that nobody asked for is answered with 502; Envoy passes it on.',
+    why: 'RFC 9110 15.2.2: what follows would be no HTTP, and the client did not agree to that.',
+  },
   'redirect-port': {
     what: 'A redirect leaves out a default port that Host names.',
     why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',
@@ -97,9 +117,24 @@ export function everywhereReason(
 ): Reason | undefined {
   if (/^reply \d+: server$/.test(path) && envoy === 'istio-envoy') return 'server'
   if (/^log \d+: attempts$/.test(path) && outrider === '0' && envoy === '1') return 'never-tried'
+  if (/^log \d+: details$/.test(path) && envoy === '' && tcpDetails.has(outrider ?? ''))
+    return 'tcp-details'
+  const refused = '|delayed_connect_error:_Connection_refused}'
+  if (/^log \d+: details$/.test(path) && `${outrider?.slice(0, -1)}${refused}` === envoy)
+    return 'transport-words'
   if (/^log \d+: details$/.test(path) && refusedByCodec(outrider, envoy)) return 'reason-code'
   return undefined
 }
+
+const tcpDetails = new Set([
+  'connection_termination',
+  'downstream_remote_disconnect',
+  'connection_failure',
+  'connection_timeout',
+  'no_healthy_upstream',
+  'tcp_session_idle_timeout',
+  'overflow',
+])
 
 /** Envoy has one name for nearly all that its parser refuses. */
 function refusedByCodec(outrider = '', envoy = ''): boolean {

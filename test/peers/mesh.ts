@@ -7,9 +7,9 @@ import {
   listener,
   loadAssignment,
   router,
+  tcpProxy,
 } from '../../bench/peers/envoy-config.ts'
 import { envoyLog } from '../support/envoy.ts'
-import { serviceYaml } from '../support/sidecar.ts'
 import { type Behaviour, to } from './behaviour.ts'
 
 /** Where the endpoints of a service listen: `address:port` pairs. */
@@ -17,7 +17,8 @@ export type Places = ReadonlyMap<string, ReadonlyArray<readonly [address: string
 
 /** Names may carry a version behind a slash: `shop/v2` is an endpoint of `shop` labelled so. */
 export function istioYaml(behaviours: readonly Behaviour[], places: Places): string {
-  const services = [...places].map(([name, ends]) => serviceDocuments(name, ends))
+  const opaque = opaqueServices(behaviours)
+  const services = [...places].map(([name, ends]) => serviceDocuments(name, ends, opaque.get(name)))
   const rules = behaviours.flatMap(rulesOf)
   const registryOnly = {
     apiVersion: 'networking.istio.io/v1',
@@ -29,8 +30,31 @@ export function istioYaml(behaviours: readonly Behaviour[], places: Places): str
   return services.join('') + documents.join('')
 }
 
-function serviceDocuments(name: string, ends: ReadonlyArray<readonly [string, number]>): string {
-  const own = serviceYaml(name, [])
+/** TCP services by name, with the address that is dialed to reach them. */
+export function opaqueServices(behaviours: readonly Behaviour[]): ReadonlyMap<string, string> {
+  const names = behaviours
+    .filter(({ tcp }) => tcp)
+    .flatMap(({ host, services = {} }) => [host, ...Object.keys(services)])
+  return new Map([...new Set(names)].map((name, i) => [name, `10.96.1.${i + 1}`]))
+}
+
+export const tcpPort = 9000
+
+function serviceDocuments(
+  name: string,
+  ends: ReadonlyArray<readonly [string, number]>,
+  address: string | undefined,
+): string {
+  const portName = address === undefined ? 'http' : 'tcp'
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      ...(address === undefined ? {} : { clusterIP: address }),
+      ports: [{ name: portName, port: address === undefined ? 80 : tcpPort }],
+    },
+  }
   const slices = ends.map(([address, port], i) => ({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -40,19 +64,19 @@ function serviceDocuments(name: string, ends: ReadonlyArray<readonly [string, nu
       labels: { 'kubernetes.io/service-name': name },
     },
     addressType: 'IPv4',
-    ports: [{ name: 'http', port }],
+    ports: [{ name: portName, port }],
     endpoints: [{ addresses: [address] }],
   }))
-  return own + slices.map((each) => `---\n${JSON.stringify(each)}\n`).join('')
+  return [service, ...slices].map((each) => `---\n${JSON.stringify(each)}\n`).join('')
 }
 
 function rulesOf({ host, istio = {} }: Behaviour): object[] {
-  const { http, policy, subsets, more = [] } = istio
+  const { http, policy, subsets, tcp, more = [] } = istio
   const metadata = { name: host, namespace: 'default' }
   const apiVersion = 'networking.istio.io/v1'
   const rules: object[] = [...more]
-  if (http !== undefined)
-    rules.push({ apiVersion, kind: 'VirtualService', metadata, spec: { hosts: [host], http } })
+  if (http !== undefined || tcp !== undefined)
+    rules.push({ apiVersion, kind: 'VirtualService', metadata, spec: { hosts: [host], http, tcp } })
   if (policy !== undefined || subsets !== undefined)
     rules.push({
       apiVersion,
@@ -65,13 +89,22 @@ function rulesOf({ host, istio = {} }: Behaviour): object[] {
 
 /** Envoy's listeners: one for HTTP as Istio makes it, one that takes HTTP/1.0 besides. */
 export function envoyListeners(behaviours: readonly Behaviour[]): object[] {
-  const hosts = behaviours.map(virtualHost)
+  const hosts = behaviours.filter(({ tcp }) => !tcp).map(virtualHost)
   const modern = httpManager(managerSettings(hosts))
   const old = httpManager({
     ...managerSettings(hosts),
     http_protocol_options: { accept_http_10: true },
   })
-  return [listener('http', 0, modern), listener('http10', 0, old)]
+  return [listener('http', 0, modern), listener('http10', 0, old), ...opaqueListeners(behaviours)]
+}
+
+function opaqueListeners(behaviours: readonly Behaviour[]): object[] {
+  return behaviours
+    .filter(({ tcp }) => tcp)
+    .map(({ host, envoy = {} }) => {
+      const log = { stat_prefix: host, access_log: [envoyLog] }
+      return listener(host, 0, tcpProxy({ ...log, ...(envoy.tcp ?? { cluster: host }) }))
+    })
 }
 
 function managerSettings(hosts: readonly object[]): object {

@@ -8,7 +8,14 @@ import { SilentPort } from '../support/silent-port.ts'
 import type { Behaviour, Endpoint } from './behaviour.ts'
 import { Dialogue } from './dialogue.ts'
 import { everywhereReason } from './differences.ts'
-import { envoyClusters, envoyListeners, istioYaml, type Places } from './mesh.ts'
+import {
+  envoyClusters,
+  envoyListeners,
+  istioYaml,
+  opaqueServices,
+  type Places,
+  tcpPort,
+} from './mesh.ts'
 import {
   alignLocalReplies,
   differencesOf,
@@ -28,8 +35,12 @@ interface Side {
   readonly name: string
   readonly upstreams: ReadonlyMap<Behaviour, Upstreams>
   readonly portFor: (behaviour: Behaviour) => number
-  /** The lines about connections from these ports, when there are `count`. */
-  readonly log: (ports: readonly number[], count: number) => Promise<LogLine[]>
+  /** The lines about connections from these ports (TCP: to that service), when there are `count`. */
+  readonly log: (
+    behaviour: Behaviour,
+    ports: readonly number[],
+    count: number,
+  ) => Promise<LogLine[]>
 }
 
 /** A test per behaviour; each must differ exactly as it says. */
@@ -47,7 +58,9 @@ export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promis
   const errors = problems.filter(({ severity }) => severity === 'error')
   t.same(errors, [], 'what Istio would refuse proves nothing')
   const sidecar = await Sidecar.start({ yaml, captured: true })
-  const door = await sidecar.portFor(dialed, 80)
+  const doors = new Map([['', await sidecar.portFor(dialed, 80)]])
+  const opaque = opaqueServices(behaviours)
+  for (const [name, address] of opaque) doors.set(name, await sidecar.portFor(address, tcpPort))
   const clusters = envoyClusters(behaviours, theirs.places)
   const envoy = await Envoy.start(folder, envoyListeners(behaviours), clusters)
   t.teardown(async () => {
@@ -56,7 +69,10 @@ export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promis
     await sidecar[Symbol.asyncDispose]()
     await (await silentPort)?.[Symbol.asyncDispose]()
   })
-  const sides = [outriderSide(sidecar, door, ours.all), envoySide(envoy, theirs.all)] as const
+  const sides = [
+    outriderSide(sidecar, doors, opaque, ours.all),
+    envoySide(envoy, theirs.all),
+  ] as const
   const outcomes = startAll(behaviours, sides)
   for (const behaviour of behaviours)
     await t.test(behaviour.name, { timeout: 90_000 }, async (t) => {
@@ -143,8 +159,8 @@ function startAll(behaviours: readonly Behaviour[], sides: readonly [Side, Side]
 }
 
 async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
-  const dialogue = new Dialogue(side.portFor(behaviour), behaviour.host)
   const upstreams = side.upstreams.get(behaviour)!
+  const dialogue = new Dialogue(side.portFor(behaviour), behaviour.host, upstreams)
   const limit = new Promise<never>((_, failed) => {
     const timer = setTimeout(() => {
       const { notes, replies } = dialogue
@@ -161,7 +177,7 @@ async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
     dialogue.close()
     await upstreams.settled()
     const count = behaviour.logs ?? dialogue.replies.filter(({ status }) => status !== 0).length
-    return side.log(dialogue.ports, count)
+    return side.log(behaviour, dialogue.ports, count)
   }
   const log = await Promise.race([all(), limit])
   const seen: Seen[] = upstreams.seen
@@ -170,12 +186,15 @@ async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
 
 function outriderSide(
   sidecar: Sidecar,
-  door: number,
+  doors: ReadonlyMap<string, number>,
+  opaque: ReadonlyMap<string, string>,
   upstreams: ReadonlyMap<Behaviour, Upstreams>,
 ): Side {
-  const linesOf = (ports: readonly number[]): LogLine[] =>
+  const linesOf = ({ host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
     [...sidecar.exchanges, ...sidecar.connections]
-      .filter(({ downstreamRemote }) => ports.includes(downstreamRemote.port))
+      .filter(({ downstreamLocal, downstreamRemote }) =>
+        tcp ? downstreamLocal.address === opaque.get(host) : ports.includes(downstreamRemote.port),
+      )
       .map((record) => ({
         status: 'status' in record ? record.status : 0,
         flags: flagNames(record.flags),
@@ -185,25 +204,33 @@ function outriderSide(
   return {
     name: 'Outrider',
     upstreams,
-    portFor: () => door,
-    log: async (ports, count) => {
-      while (linesOf(ports).length < count)
-        await sidecar.recorded(sidecar.exchanges.length + 1, sidecar.connections.length)
-      return linesOf(ports)
+    portFor: ({ host, tcp }) => doors.get(tcp ? host : '')!,
+    log: async (behaviour, ports, count) => {
+      while (linesOf(behaviour, ports).length < count) {
+        const [exchanges, connections] = [sidecar.exchanges.length, sidecar.connections.length]
+        await Promise.race([
+          sidecar.recorded(exchanges + 1, connections),
+          sidecar.recorded(exchanges, connections + 1),
+        ])
+      }
+      return linesOf(behaviour, ports)
     },
   }
 }
 
 function envoySide(envoy: Envoy, upstreams: ReadonlyMap<Behaviour, Upstreams>): Side {
-  const linesOf = (ports: readonly number[]): LogLine[] =>
-    envoy.lines.filter(({ port }) => ports.includes(port))
+  const linesOf = ({ host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
+    envoy.lines.filter(({ localPort, port }) =>
+      tcp ? localPort === envoy.port(host) : ports.includes(port),
+    )
   return {
     name: 'Envoy',
     upstreams,
-    portFor: ({ envoy: settings }) => envoy.port(settings?.listener ?? 'http'),
-    log: async (ports, count) => {
-      await envoy.until(() => linesOf(ports).length >= count)
-      return linesOf(ports)
+    portFor: ({ envoy: settings, host, tcp }) =>
+      envoy.port(tcp ? host : (settings?.listener ?? 'http')),
+    log: async (behaviour, ports, count) => {
+      await envoy.until(() => linesOf(behaviour, ports).length >= count)
+      return linesOf(behaviour, ports)
     },
   }
 }

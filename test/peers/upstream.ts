@@ -6,6 +6,8 @@ import { type Fields, fieldOf, MessageReader } from './message.ts'
 /** One request as an endpoint saw it. */
 export interface Seen {
   readonly endpoint: string
+  /** 1 for the first connection that any endpoint of this side of the behaviour accepted. */
+  readonly connection: number
   readonly method: string
   readonly target: string
   readonly fields: Fields
@@ -16,6 +18,9 @@ export interface Seen {
 }
 
 export type Script = (call: Call) => void | Promise<void>
+
+/** Has the whole connection to itself: what it receives is noted as the body of one request. */
+export type RawScript = { readonly raw: (socket: Socket) => void }
 
 /** What a script has in hand: the request, the connection, and how often it was asked before. */
 export class Call {
@@ -83,15 +88,18 @@ export class Upstreams {
   readonly seen: Seen[] = []
   private readonly servers: Server[] = []
   private waiting: Array<() => void> = []
+  private connections = 0
   private readonly sockets = new Set<Socket>()
 
   /** Returns its port. `endpoint` names it in what is seen. */
-  async add(endpoint: string, script: Script): Promise<number> {
+  async add(endpoint: string, script: Script | RawScript): Promise<number> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       this.sockets.add(socket)
       socket.on('close', () => this.sockets.delete(socket))
       socket.on('error', () => undefined)
-      this.serve(endpoint, script, socket)
+      const connection = ++this.connections
+      if ('raw' in script) this.listen(endpoint, script, socket, connection)
+      else this.serve(endpoint, script, socket, connection)
     })
     this.servers.push(server)
     return listening(server)
@@ -99,8 +107,11 @@ export class Upstreams {
 
   /** Resolves when no request is under way. */
   async settled(): Promise<void> {
-    while (this.seen.some(({ ending }) => ending === 'open'))
-      await new Promise<void>((done) => this.waiting.push(done))
+    await this.until(() => this.seen.every(({ ending }) => ending !== 'open'))
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise<void>((done) => this.waiting.push(done))
   }
 
   close(): void {
@@ -108,20 +119,22 @@ export class Upstreams {
     for (const server of this.servers) server.close()
   }
 
-  private serve(endpoint: string, script: Script, socket: Socket): void {
+  private serve(endpoint: string, script: Script, socket: Socket, connection: number): void {
     let call: Call | undefined
     let seen: Seen | undefined
     let wholeOf = () => {}
     const reader = new MessageReader('request', {
       head: ({ first, fields }) => {
         const [method = '', target = ''] = first.split(' ')
-        seen = { endpoint, method, target, fields, body: '', trailers: [], ending: 'open' }
+        const empty = { body: '', trailers: [], ending: 'open' } as const
+        seen = { endpoint, connection, method, target, fields, ...empty }
         this.seen.push(seen)
         const whole = new Promise<void>((done) => {
           wholeOf = done
         })
         call = new Call(seen, socket, this.seen.length, whole)
         void script(call)
+        this.wake()
         return fieldOf(fields, 'upgrade') === undefined
       },
       body: (text) => {
@@ -144,6 +157,23 @@ export class Upstreams {
       socket.end()
     }
     socket.on('end', over).on('close', over)
+  }
+
+  private listen(endpoint: string, script: RawScript, socket: Socket, connection: number): void {
+    const empty = { method: 'TCP', target: '', fields: [], body: '', trailers: [] }
+    const seen: Seen = { endpoint, connection, ...empty, ending: 'open' }
+    this.seen.push(seen)
+    const over = (ending: Seen['ending']) => () => {
+      if (seen.ending === 'open') seen.ending = ending
+      this.wake()
+    }
+    socket.on('data', (bytes: Buffer) => {
+      seen.body += bytes.toString('latin1')
+      this.wake()
+    })
+    socket.on('end', over('whole')).on('error', over('cut')).on('close', over('cut'))
+    script.raw(socket)
+    this.wake()
   }
 
   private wake(): void {

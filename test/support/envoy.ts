@@ -16,6 +16,8 @@ export function whyNoEnvoy(): string | false {
 export interface EnvoyLine {
   /** The client's port: what tells connections apart. */
   readonly port: number
+  /** That of the listener. */
+  readonly localPort: number
   readonly status: number
   readonly flags: string
   readonly details: string
@@ -23,6 +25,7 @@ export interface EnvoyLine {
 }
 
 const logFormat = {
+  local: '%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%',
   remote: '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%',
   status: '%RESPONSE_CODE%',
   flags: '%RESPONSE_FLAGS%',
@@ -118,9 +121,16 @@ function complaints(text: string): string {
 }
 
 function readLine(line: string): EnvoyLine {
-  const { remote, status, flags, details, attempts } = JSON.parse(line)
-  const port = Number(/:(\d+)$/.exec(remote)?.[1])
-  return { port, status, flags: flags ?? '-', details: details ?? '', attempts: attempts ?? 0 }
+  const { local, remote, status, flags, details, attempts } = JSON.parse(line)
+  const portOf = (address: string) => Number(/:(\d+)$/.exec(address)?.[1])
+  return {
+    port: portOf(remote),
+    localPort: portOf(local),
+    status,
+    flags: flags ?? '-',
+    details: details ?? '',
+    attempts: attempts ?? 0,
+  }
 }
 
 /** `listener_statuses` of the admin page. */

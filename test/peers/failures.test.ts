@@ -1,0 +1,4 @@
+import { failures } from './behaviours/failures.ts'
+import { compareWithEnvoy } from './side-by-side.ts'
+
+await compareWithEnvoy(failures)

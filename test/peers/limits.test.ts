@@ -1,0 +1,4 @@
+import { limits } from './behaviours/limits.ts'
+import { compareWithEnvoy } from './side-by-side.ts'
+
+await compareWithEnvoy(limits)
