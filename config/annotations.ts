@@ -6,8 +6,10 @@
 
 import { ANNOTATION_PREFIX, Annotation } from './annotation-names.ts'
 import { loadBalancerComplaint } from './compile-balancing.ts'
+import { readPlacement, readSeed } from './compile-faults.ts'
 import { readRetryBudget } from './compile-retry-budget.ts'
 import { didYouMean } from './diagnostics.ts'
+import { readFaults } from './fault-text.ts'
 import type { MeshIndex } from './mesh-index.ts'
 
 interface Rule {
@@ -18,6 +20,9 @@ interface Rule {
 
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [Annotation.LoadBalancer, { kind: 'DestinationRule', check: loadBalancerComplaint }],
+  [Annotation.Faults, { kind: 'VirtualService', check: complaintOf(readFaults) }],
+  [Annotation.FaultPlacement, { kind: 'VirtualService', check: complaintOf(readPlacement) }],
+  [Annotation.FaultSeed, { kind: 'VirtualService', check: complaintOf(readSeed) }],
   [Annotation.RetryBudget, { kind: 'DestinationRule', check: complaintOf(readRetryBudget) }],
 ])
 

@@ -1,4 +1,5 @@
 /** The part of the snapshot that says which requests and connections go where, and what happens to them on the way. */
+import type { FaultsSpec } from './snapshot-faults.ts'
 import type { Origin } from './snapshot-origin.ts'
 
 /** Host tables of one port (all services that speak HTTP there), or one service behind one VIP. */

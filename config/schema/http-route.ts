@@ -2,8 +2,8 @@
 import type { HttpRedirect, HttpRetry, HttpRewrite, HttpRoute } from '../kinds.ts'
 import { list } from './collections.ts'
 import { corsPolicy } from './cors.ts'
-import { dnsLabel, regex } from './formats.ts'
 import { fault } from './fault.ts'
+import { dnsLabel, regex } from './formats.ts'
 import { checkMirrors, mirrorPercentage, mirrors } from './mirror.ts'
 import { named, need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
@@ -20,7 +20,6 @@ import {
 } from './scalars.ts'
 import { headerOperations, isAuthorityName } from './shared.ts'
 import { httpMatch } from './string-match.ts'
-import { fault } from './virtual-service-later.ts'
 
 const REDIRECTS = [301, 302, 303, 307, 308]
 

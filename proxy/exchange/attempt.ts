@@ -5,7 +5,7 @@
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
-import type { BodyLength, BodySource } from '../http/body.ts'
+import type { BodyLength, BodySink, BodySource } from '../http/body.ts'
 import type { ClientCodec, ReplyReceiver, UpstreamStream } from '../http/codec.ts'
 import { httpStatusOf } from '../http/grpc-status.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
@@ -23,8 +23,8 @@ export interface AttemptOwner {
   onReply(attempt: Attempt, head: ResponseHead, body: BodySource): void
   onReplyBody(attempt: Attempt): void
   onAttemptFailed(attempt: Attempt, error: ProxyError): void
-  /** On purpose, inside the reply's body; `reset`: the client shall see a reset. */
-  onBrokenOff?(attempt: Attempt, error: ProxyError, reset: boolean): void
+  /** On purpose: `sink` is to be failed, and the client to see a reset or a cut. */
+  onBrokenOff?(attempt: Attempt, sink: BodySink, error: ProxyError, reset: boolean): void
 }
 
 export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
@@ -40,7 +40,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
   private readonly wheel: TimerWheel
   private codec: ClientCodec | undefined = undefined
   private ticket: StreamTicket | undefined = undefined
-  private readonly perTry = new Timer(this)
+  private perTry: Timer | undefined = undefined
   private over = false
   private startedAt = 0
   /** What is done to it on purpose. */
@@ -72,10 +72,15 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     if (!this.over) this.ticket = this.endpoint.poolFor(this.head.authority).acquire(this)
   }
 
-  /** For a fault: the reply's body has been broken off. */
-  breakOff(error: ProxyError, reset: boolean): void {
+  /** For a fault: the reply's body ends here. */
+  breakOff(sink: BodySink, error: ProxyError, reset: boolean): void {
     this.cancel(error)
-    this.owner.onBrokenOff?.(this, error, reset)
+    this.owner.onBrokenOff?.(this, sink, error, reset)
+  }
+
+  /** The time of the try runs: it has a stream, or is held back on purpose. */
+  get running(): boolean {
+    return this.stream !== undefined || this.fault !== undefined
   }
 
   /** The proxy answered in the endpoint's place. */
@@ -90,8 +95,9 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
 
   /** Istio perTryTimeout: from request complete and stream attached until the reply head. */
   limit(perTryTimeoutMs: number): void {
-    if (!this.over && !this.answered && !this.perTry.armed)
-      this.wheel.arm(this.perTry, perTryTimeoutMs)
+    if (this.over || this.answered) return
+    this.perTry ??= new Timer(this)
+    if (!this.perTry.armed) this.wheel.arm(this.perTry, perTryTimeoutMs)
   }
 
   /** The exchange has no more use for it; no owner method is called afterwards. */
@@ -133,7 +139,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
 
   onReply(head: ResponseHead, body: BodySource): void {
     this.answered = true
-    this.wheel.cancel(this.perTry)
+    if (this.perTry !== undefined) this.wheel.cancel(this.perTry)
     const { outlier, replyTime } = this.endpoint
     if (outlier !== undefined) outlier.replied(this.statusMeant(head))
     if (replyTime !== undefined) noteReply(replyTime, head, clock.now - this.startedAt)
@@ -178,6 +184,6 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
 
   private finish(): void {
     this.over = true
-    this.wheel.cancel(this.perTry)
+    if (this.perTry !== undefined) this.wheel.cancel(this.perTry)
   }
 }

@@ -6,7 +6,7 @@ import type { HashKeySpec } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
-import { BodyKind, type BodySource } from '../http/body.ts'
+import { BodyKind, type BodySink, type BodySource } from '../http/body.ts'
 import type { ServerStream } from '../http/codec.ts'
 import {
   grpcTimeoutMs,
@@ -31,6 +31,7 @@ import { longestRetryAfterMs, retryAfterMs } from './retry-after.ts'
 import { comeBackLater, notRetried, type RetryRefusal, triedText } from './retry-refusal.ts'
 import { Retrying } from './retrying.ts'
 import type { HttpScope, Target } from './scope.ts'
+import { drawTryFault } from './try-fault.ts'
 
 /** Whose request is delivered: the exchange. */
 export interface Delivering {
@@ -56,6 +57,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private readonly retrying: Retrying
   private attempt: Attempt | undefined = undefined
   private replyBody: BodySource | undefined = undefined
+  private over = false
   private hashing: HashText | undefined = undefined
   /** Why the last attempt is not followed by another, where the rule wants one. */
   private refusal: RetryRefusal | undefined = undefined
@@ -125,8 +127,12 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     const left = this.timeLeft()
     if (left !== undefined) this.tellTimeLeft(left)
     const { wheel } = scope.services
-    this.attempt = new Attempt(this, endpoint, stream.head, stream.body.length, wheel)
-    this.attempt.start()
+    const attempt = new Attempt(this, endpoint, stream.head, stream.body.length, wheel)
+    this.attempt = attempt
+    const fault = drawTryFault(this.forward.faults, scope.services.faults, record, scope.services)
+    attempt.start(fault)
+    // A try that is delayed on purpose is as slow as one whose endpoint is.
+    if (fault !== undefined && this.attempt === attempt) this.limitTry(attempt)
   }
 
   /** What the upstream has, of the route's, the try's or the caller's limit. */
@@ -182,6 +188,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     this.replyBody = body
     if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
+    if (attempt.answeredByFault) record.details = 'fault_filter_abort'
     if (this.hashing !== undefined && this.hashing.setCookie !== '')
       head.headers.append('set-cookie', this.hashing.setCookie)
     exchange.editReply(head)
@@ -214,6 +221,18 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     if (policy.attempts > 0 && policy.coversFailure(error) && this.retry(attempt, undefined)) return
     if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
     exchange.fail(error, triedText(record, this.refusal))
+  }
+
+  onBrokenOff(attempt: Attempt, sink: BodySink, error: ProxyError, reset: boolean): void {
+    const cut = () => {
+      if (this.over) return
+      if (reset) this.exchange.stream.connection.reset(error)
+      sink.fail(error)
+      this.onAttemptFailed(attempt, error)
+    }
+    // A reset drops what is not with the kernel yet.
+    if (reset) setImmediate(cut)
+    else cut()
   }
 
   /** True when another attempt will follow; else `refusal` says why not. */
@@ -260,7 +279,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
       this.deadline = new Timer(this, Deadline.Route)
       this.exchange.scope.services.wheel.arm(this.deadline, timeoutMs)
     }
-    if (this.attempt?.stream !== undefined) this.limitTry(this.attempt)
+    if (this.attempt?.running) this.limitTry(this.attempt)
   }
 
   /** Nobody waits for the reply any more. */
@@ -275,6 +294,8 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     if (this.deadline !== undefined) wheel.cancel(this.deadline)
     if (this.backoff !== undefined) wheel.cancel(this.backoff)
     if (this.callerDeadline !== undefined) wheel.cancel(this.callerDeadline)
+    this.over = true
+    this.attempt?.stop()
     this.retrying.release(this.cluster)
     if (this.replyBody !== undefined) record.responseBytes = this.replyBody.bytes
   }

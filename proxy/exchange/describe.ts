@@ -2,7 +2,7 @@
 import { clock } from '../base/clock.ts'
 import type { ProxyError } from '../base/errors.ts'
 import { dateText } from '../http/date.ts'
-import { setForwarded } from '../http/forwarded.ts'
+import { isOwnRequestId, setForwarded } from '../http/forwarded.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { isGrpc } from '../http/local-reply.ts'
 import { type Address, formatAddress } from '../net/address.ts'
@@ -19,6 +19,7 @@ export function describeRequest(record: ExchangeRecord, head: RequestHead, versi
   record.configVersion = version
   record.grpc = isGrpc(head)
   record.requestId = setForwarded(head)
+  record.ownRequestId = isOwnRequestId(record.requestId)
 }
 
 /** `requestEndedAt`: monotonic ms, or -1 while the request is still coming in. */

@@ -26,9 +26,9 @@ import {
   unusablePath,
   upgradeRefused,
 } from './refusals.ts'
-import type { HttpScope, Target } from './scope.ts'
+import type { HttpScope, OpenExchange, Target } from './scope.ts'
 
-export class Exchange implements StreamOwner {
+export class Exchange implements StreamOwner, OpenExchange {
   readonly stream: ServerStream
   readonly scope: HttpScope
   readonly record: ExchangeRecord
@@ -40,6 +40,8 @@ export class Exchange implements StreamOwner {
   private delivery: Delivery | undefined = undefined
   private requestEnded = false
   private over = false
+  /** Among the exchanges that are not over. */
+  place = -1
 
   constructor(stream: ServerStream, scope: HttpScope) {
     const { local, remote } = stream.connection
@@ -105,7 +107,9 @@ export class Exchange implements StreamOwner {
 
   private follow(route: Route<Target>): void {
     const { record, scope } = this
-    const { action, filters } = route
+    const { action } = route
+    const { faults } = scope.services
+    const filters = faults.active ? faults.before(route.filters) : route.filters
     this.route = route
     record.routeName = route.name
     record.origin = route.origin

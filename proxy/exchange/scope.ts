@@ -3,6 +3,7 @@ import type { MeshSpec, Origin } from '../../config/snapshot.ts'
 import type { ProxyError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
+import type { FaultLeases } from '../filters/fault-leases.ts'
 import type { RequestHead } from '../http/head.ts'
 import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
@@ -20,6 +21,8 @@ export interface ExchangeServices {
   readonly wheel: TimerWheel
   readonly random: Random
   readonly recorder: Recorder
+  /** Set by calls to the admin port. */
+  readonly faults: FaultLeases
   /** Exchanges that are not over: what drain waits for. */
   readonly exchanges: Set<{ cut(): void }>
 }

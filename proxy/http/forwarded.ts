@@ -12,8 +12,16 @@ export function setForwarded(head: RequestHead): string {
   const known = headers.get('x-request-id')
   if (known !== undefined && known !== '') return known
   const id = crypto.randomUUID()
+  lastGiven = id
   headers.set('x-request-id', id)
   return id
+}
+
+let lastGiven = ''
+
+/** True if `setForwarded` made it up in its last call. */
+export function isOwnRequestId(id: string): boolean {
+  return id === lastGiven
 }
 
 /** Fields by which a client could steer retries, timeouts and traces: never believed, never passed on. */

@@ -1,5 +1,13 @@
 /** What the filters of a rule do with a request, in the order in which they run. */
-import type { CorsSpec, ForwardSpec, MirrorSpec, Origin, Snapshot } from '../../config/snapshot.ts'
+import type {
+  CorsSpec,
+  FaultSpec,
+  ForwardSpec,
+  MirrorSpec,
+  Origin,
+  Snapshot,
+} from '../../config/snapshot.ts'
+import { faultText, shareText } from '../filters/fault-plan.ts'
 import type { RequestHead } from '../http/head.ts'
 import { TextTest } from './text-test.ts'
 
@@ -12,11 +20,15 @@ export interface FilterOutcome {
 }
 
 export function explainFilters(
-  { cors, mirrors = [] }: ForwardSpec,
+  { cors, faults, mirrors = [] }: ForwardSpec,
   head: RequestHead,
   { clusters }: Pick<Snapshot, 'clusters'>,
 ): FilterOutcome[] {
   const found: FilterOutcome[] = []
+  for (const fault of faults?.beforeRetries ?? [])
+    found.push({ name: 'fault', text: faultLine(fault, 'requests'), origin: fault.origin })
+  for (const fault of faults?.eachTry ?? [])
+    found.push({ name: 'fault', text: faultLine(fault, 'tries'), origin: fault.origin })
   if (cors !== undefined)
     found.push({ name: 'cors', text: corsText(cors, head), origin: cors.origin })
   for (const mirror of mirrors) {
@@ -24,6 +36,10 @@ export function explainFilters(
     found.push({ name: 'mirror', text, origin: mirror.origin })
   }
   return found
+}
+
+function faultLine({ action, share }: FaultSpec, of: string): string {
+  return `${shareText(share)} of the ${of} are ${faultText(action)}, on purpose`
 }
 
 function mirrorText({ cluster, fraction }: MirrorSpec, known: boolean): string {

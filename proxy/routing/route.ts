@@ -10,6 +10,8 @@ import type {
 } from '../../config/snapshot.ts'
 import { FilterChain } from '../filters/chain.ts'
 import { CorsFilter } from '../filters/cors.ts'
+import { FaultFilter } from '../filters/fault.ts'
+import { FaultPlan } from '../filters/fault-plan.ts'
 import type { Filter } from '../filters/filter.ts'
 import { authorityOf, HeaderEdits } from '../filters/header-edits.ts'
 import { Redirect } from '../filters/redirect.ts'
@@ -44,6 +46,8 @@ export interface ForwardAction<Target> {
   /** Whole exchange; undefined: no limit. */
   readonly timeoutMs: number | undefined
   readonly retries: RetrySpec
+  /** Of every try; absent: none. */
+  readonly faults?: FaultPlan | undefined
   /** Absent: none. */
   readonly mirrors?: ReadonlyArray<Mirror<Target>> | undefined
 }
@@ -98,7 +102,12 @@ export class Route<Target> {
 /** In Istio's order: faults come before cross-origin answers, and redirects have neither. */
 function linkFilters({ action }: RouteSpec): FilterChain | undefined {
   if (action.kind !== 'forward') return undefined
-  return FilterChain.of([linkCors(action)])
+  return FilterChain.of([linkFaults(action), linkCors(action)])
+}
+
+function linkFaults({ faults }: ForwardSpec): Filter | undefined {
+  if (faults === undefined || faults.beforeRetries.length === 0) return undefined
+  return new FaultFilter(new FaultPlan(faults))
 }
 
 function linkCors({ cors }: ForwardSpec): Filter | undefined {
@@ -135,7 +144,10 @@ function linkForward<Target>(
   })
   const split = new TrafficSplit(spec.destinations, choices)
   const mirrors = spec.mirrors?.map((mirror) => ({ target: context.resolve(mirror), spec: mirror }))
-  return { kind: 'forward', split, timeoutMs: spec.timeoutMs, retries: spec.retries, mirrors }
+  const { faults: disturbed, retries, timeoutMs } = spec
+  const faults =
+    disturbed === undefined || disturbed.eachTry.length === 0 ? undefined : new FaultPlan(disturbed)
+  return { kind: 'forward', split, timeoutMs, retries, faults, mirrors }
 }
 
 function bodyOf({ body, base64 }: DirectResponseSpec): Buffer {

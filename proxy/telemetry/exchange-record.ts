@@ -42,6 +42,12 @@ export function flagNames(flags: number): string {
 
 export type Direction = 'inbound' | 'outbound'
 
+/** A disturbance made on purpose, and who wanted it. */
+export interface InjectedFault {
+  readonly kind: string
+  readonly origin: Origin
+}
+
 export class ExchangeRecord {
   readonly direction: Direction
   /** Milliseconds since 1970. */
@@ -77,6 +83,8 @@ export class ExchangeRecord {
   forwardedFor = ''
   userAgent = ''
   requestId = ''
+  /** The client sent none. */
+  ownRequestId = false
   /** `10.0.0.7:9080` of the last attempt, or ``. */
   upstreamHost = ''
   upstreamLocal = ''
@@ -98,6 +106,8 @@ export class ExchangeRecord {
   configVersion = ''
   /** The cluster's metric handles, undefined when no cluster was reached; see recorder.ts. */
   clusterMetrics: object | undefined = undefined
+  /** What was done to it on purpose. */
+  faults: InjectedFault[] | undefined = undefined
 
   constructor(
     direction: Direction,

@@ -76,6 +76,8 @@ export class Recorder {
   /** The exchange is over and its record complete; called exactly once for each. */
   finishExchange(record: ExchangeRecord): void {
     metricsOf(record, this.of(record.direction)).countExchange(record)
+    if (record.faults !== undefined)
+      for (const { kind } of record.faults) this.instruments.counter('faultsInjected', [kind]).add()
     if (this.log !== undefined) this.log.exchange(record)
   }
 

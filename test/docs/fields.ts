@@ -26,6 +26,8 @@ const remarks: Readonly<Record<string, string>> = {
   'Sidecar egress[].port.targetPort': 'accepted, means nothing to a sidecar',
   'VirtualService http[].retries.retryOn':
     'yes; `retriable-headers` and `http3-post-connect-failure` never occur',
+  'VirtualService http[].fault.abort.http2Error': 'refused: HTTP/2 errors cannot be injected',
+  'VirtualService http[].fault.delay.exponentialDelay': 'refused, as in Istio',
   'DestinationRule trafficPolicy.loadBalancer.simple':
     'yes: ROUND_ROBIN, LEAST_REQUEST (also as LEAST_CONN), RANDOM, PASSTHROUGH',
   'ServiceEntry resolution': 'yes; DYNAMIC_DNS not yet, told with file and line',

@@ -94,7 +94,7 @@ t.test(
     const routes = effects('VirtualService')
     t.equal(routes.get('http[].route[].destination.port.number'), 'yes')
     t.equal(routes.get('http[].match[].headers.<name>'), 'yes')
-    t.match(routes.get('http[].fault'), /^not yet/)
+    t.match(routes.get('http[].match[].statPrefix'), /^not yet/)
     t.equal(effects('DestinationRule').get('subsets[].trafficPolicy'), 'as `trafficPolicy`')
     t.match(effects('Service').get('sessionAffinity'), /^accepted/)
   },

@@ -104,6 +104,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
     'http[].delegate': ['config/compile-delegates.ts', 'test/config/compile-hosts.test.ts'],
     'http[].rewrite': ['proxy/filters/rewrite.ts', 'test/filters/rewrite.test.ts'],
     'http[].mirror': ['proxy/exchange/mirror.ts', 'test/config/compile-mirrors.test.ts'],
+    'http[].fault': ['proxy/filters/fault.ts', 'test/config/compile-faults.test.ts'],
     'http[].corsPolicy': ['proxy/filters/cors.ts', 'test/filters/cors.test.ts'],
     'http[].timeout': ['proxy/exchange/delivery.ts', 'test/flows/http.test.ts'],
     ...below('http[].retries', retries),

@@ -1,32 +1,9 @@
-/** Parts of an HTTP route that are checked as Istio does, although they have no effect here yet. */
-
-import { object } from './object.ts'
+/** fault of an HTTP rule. */
+import { GRPC_CODES } from '../grpc-codes.ts'
+import type { HttpFault, Percent } from '../kinds.ts'
+import { named, object } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { duration, integer, number, string, type Type, text } from './scalars.ts'
-
-const GRPC_CODES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-]
-
-export interface Percent {
-  readonly value?: number
-}
 
 const faultPercent: Type = object<Percent>(
   { value: number(0, 100) },
@@ -39,11 +16,6 @@ const faultPercent: Type = object<Percent>(
     ],
   },
 )
-
-interface Fault {
-  readonly abort?: object
-  readonly delay?: object
-}
 
 function warnNeverFires(_: object, place: Place): void {
   if (!place.has('percentage') && !place.has('percent'))
@@ -85,7 +57,7 @@ const abort: Type = object<{ http2Error?: string }>(
 
 const delay: Type = object<{ exponentialDelay?: number }>(
   {
-    fixedDelay: duration(),
+    fixedDelay: named('fixedDelayMs', duration()),
     exponentialDelay: duration(),
     percentage: faultPercent,
     percent: { type: integer(0, 100), deprecated: 'Use percentage.value.' },
@@ -103,7 +75,7 @@ const delay: Type = object<{ exponentialDelay?: number }>(
   },
 )
 
-export const fault: Type = object<Fault>(
+export const fault: Type = object<HttpFault>(
   { abort, delay },
   {
     rules: [
