@@ -42,6 +42,10 @@ export const runSettings = {
     istio: ['INSTANCE_IPS', 'INSTANCE_IP'],
     many: true,
   },
+  locality: {
+    flag: '--locality <region/zone/subzone>',
+    help: 'where the workload is; zone and subzone may be left out (default: as its labels, Pod or EndpointSlice say)',
+  },
   domain: {
     flag: '--domain <name>',
     help: 'DNS domain of the mesh (default: cluster.local)',

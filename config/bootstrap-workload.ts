@@ -8,13 +8,28 @@ import type { WorkloadSpec } from './snapshot.ts'
 
 export function workloadFrom(settings: SettingReader, machine: Machine): WorkloadSpec {
   const labels = labelsFrom(settings, machine)
+  const locality = localityFrom(settings)
   return {
     name: settings.text('name', labels['app'] ?? 'workload'),
     namespace: namespaceFrom(settings),
     serviceAccount: settings.text('serviceAccount', 'default'),
     labels,
     addresses: addressesFrom(settings, machine),
+    ...(locality === undefined ? {} : { locality }),
   }
+}
+
+function localityFrom(settings: SettingReader): string | undefined {
+  const found = settings.get('locality')
+  if (found === undefined) return undefined
+  const [text] = found.values as [string]
+  if (!/^[^/*\s]+(\/[^/*\s]+){0,2}$/.test(text))
+    settings.complain(
+      found.by,
+      text,
+      'is not a locality: write region, region/zone or region/zone/subzone',
+    )
+  return text
 }
 
 function namespaceFrom(settings: SettingReader): string {

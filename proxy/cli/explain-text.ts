@@ -136,21 +136,30 @@ function destinationText(destination: DestinationOutcome): string[] {
   if (refusal !== '') more(`answered ${refusal}`)
   if (destination.discovery === 'original-destination') more('the address that was called')
   if (destination.endpoints.length > 0) more(endpointsText(destination))
+  if (destination.endpoints.length > 1) {
+    const { loadBalancer, loadBalancerOrigin, nearness, nearnessOrigin } = destination
+    more(`chosen by ${loadBalancer}${byText(loadBalancerOrigin)}`)
+    if (nearness !== '') more(`${nearness}${byText(nearnessOrigin)}`)
+  }
   if (policy !== undefined) more(`policy: ${whereText(policy)}`)
   return lines
 }
 
-function endpointsText({ endpoints, loadBalancer, discovery }: DestinationOutcome): string {
+function byText(origin: Origin | undefined): string {
+  return origin === undefined ? '' : `, as ${whereText(origin)} says`
+}
+
+function endpointsText({ endpoints, nearness, discovery }: DestinationOutcome): string {
   const shown = endpoints.slice(0, endpointLimit).map((endpoint) => {
-    const { workload, healthy } = endpoint
+    const { workload, healthy, locality } = endpoint
     const state = healthy ? '' : ' (not ready)'
-    return `${formatAddress(endpoint)}${workload === '' ? '' : ` ${workload}`}${state}`
+    const place = nearness === '' ? '' : ` in ${locality || 'no known locality'}`
+    return `${formatAddress(endpoint)}${workload === '' ? '' : ` ${workload}`}${place}${state}`
   })
   const hidden = endpoints.length - shown.length
   const rest = hidden === 0 ? '' : ` and ${hidden} more`
   const resolved = discovery === 'static' ? '' : ', resolved by DNS'
-  const choice = endpoints.length > 1 ? `, chosen by ${loadBalancer ?? ''}` : ''
-  return `${shown.join(', ')}${rest}${resolved}${choice}`
+  return `${shown.join(', ')}${rest}${resolved}`
 }
 
 function editsText(side: string, edits: readonly string[]): string[] {

@@ -42,7 +42,15 @@ export function register(program: Command): void {
 }
 
 /** The settings of `outrider run` that say who calls; also read from the environment. */
-const callerSettings = ['config', 'namespace', 'labels', 'serviceAccount', 'ip', 'domain'] as const
+const callerSettings = [
+  'config',
+  'namespace',
+  'labels',
+  'serviceAccount',
+  'ip',
+  'locality',
+  'domain',
+] as const
 
 const help = `
 Marks: ✓ the rule that wins, ✗ a rule with its first condition that fails,

@@ -124,7 +124,7 @@ export function clustersText(clusters: readonly ClusterStatus[]): string {
       const { activeRequests, connections, idleConnections } = endpoint
       const state = !healthy ? 'unhealthy' : ejected === '' ? 'healthy' : 'ejected'
       lines.push(
-        `  ${address} ${state} weight ${weight} requests ${endpoint.requests} failures ${endpoint.failures} active ${activeRequests} connections ${connections} idle ${idleConnections}`,
+        `  ${address} ${state} weight ${weight}${placeText(endpoint)} requests ${endpoint.requests} failures ${endpoint.failures} active ${activeRequests} connections ${connections} idle ${idleConnections}`,
       )
       if (ejected !== '') lines.push(`    ${ejected}`)
     }
@@ -143,6 +143,11 @@ export function outliersText(outliers: Outliers): string {
   for (const { at, cluster, text, rule } of [...entries].reverse())
     lines.push(`${iso(at)} ${cluster}: ${text} [${rule}]`)
   return `${lines.join('\n')}\n`
+}
+
+function placeText({ locality, priority }: ClusterStatus['endpoints'][number]): string {
+  const level = priority > 0 ? ` priority ${priority}` : ''
+  return locality === '' ? level : ` in ${locality}${level}`
 }
 
 export function dnsText(names: readonly NameStatus[]): string {

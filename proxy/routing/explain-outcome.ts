@@ -14,6 +14,7 @@ import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
 import { RequestHead } from '../http/head.ts'
 import { Headers } from '../http/headers.ts'
+import { balancingText, nearnessText } from './explain-balancing.ts'
 import { explainFilters, type FilterOutcome } from './explain-filters.ts'
 import { schemeOf } from './predicates.ts'
 
@@ -22,6 +23,8 @@ export interface EndpointOutcome {
   readonly port: number
   readonly workload: string
   readonly healthy: boolean
+  /** `region/zone/subzone`, or ``. */
+  readonly locality: string
 }
 
 export interface DestinationOutcome {
@@ -33,7 +36,12 @@ export interface DestinationOutcome {
   readonly refusal: string
   readonly subsetLabels: Readonly<Record<string, string>>
   readonly discovery: ClusterSpec['discovery'] | undefined
-  readonly loadBalancer: ClusterSpec['loadBalancer']['kind'] | undefined
+  /** How one of the endpoints is chosen; `` when there is no cluster. */
+  readonly loadBalancer: string
+  readonly loadBalancerOrigin: Origin | undefined
+  /** Which endpoints come first, or ``. */
+  readonly nearness: string
+  readonly nearnessOrigin: Origin | undefined
   /** Service or ServiceEntry. */
   readonly service: Origin | undefined
   /** DestinationRule in force. */
@@ -122,14 +130,18 @@ export function explainDestinations(
       refusal: spec === undefined ? missing(cluster, snapshot) : refusalOf(spec, endpoints),
       subsetLabels: spec?.subsetLabels ?? {},
       discovery: spec?.discovery,
-      loadBalancer: spec?.loadBalancer.kind,
+      loadBalancer: spec === undefined ? '' : balancingText(spec.loadBalancer),
+      loadBalancerOrigin: spec?.loadBalancerOrigin,
+      nearness: nearnessText(spec?.loadBalancer.locality),
+      nearnessOrigin: spec?.localityOrigin,
       service: spec?.origin,
       policy: spec?.policyOrigin,
-      endpoints: endpoints.map(({ address, port, workload, healthy }) => ({
+      endpoints: endpoints.map(({ address, port, workload, healthy, locality }) => ({
         address,
         port,
         workload,
         healthy,
+        locality,
       })),
     }
   })

@@ -166,6 +166,8 @@ export class Endpoint {
       healthy: this.spec.healthy,
       ejected: this.ejection,
       weight: this.weight,
+      locality: this.spec.locality,
+      priority: this.priority,
       activeRequests: this.counts.active,
       connections: this.counts.connections,
       idleConnections: this.sum((pool) => pool.idleConnections),

@@ -141,6 +141,10 @@ export interface ClusterStatus {
     /** Why outlier detection keeps it out of service; `` when it does not. */
     readonly ejected: string
     readonly weight: number
+    /** `region/zone/subzone`, or ``. */
+    readonly locality: string
+    /** Level of nearness, 0 first; -1: not yet looked at, or in no level. */
+    readonly priority: number
     readonly activeRequests: number
     readonly connections: number
     readonly idleConnections: number

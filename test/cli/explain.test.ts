@@ -308,3 +308,41 @@ t.test('the command prints text or JSON', async (t) => {
   t.match(await run('--config', `${folder}/none`, 'http://x'), { code: 2, err: /cannot read/ })
   t.match(await run('--config', folder, 'ftp://x'), { code: 1, err: /not a URL/ })
 })
+
+t.test('how an endpoint is chosen is told with the line that says so', async (t) => {
+  const yaml = `${mesh}---
+apiVersion: v1
+kind: Service
+metadata: {name: many, namespace: default}
+spec: {selector: {app: many}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: many-1, namespace: default, labels: {app: many, istio-locality: r1.z1}}
+status: {phase: Running, podIP: 10.0.7.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: many-2, namespace: default, labels: {app: many}}
+status: {phase: Running, podIP: 10.0.7.2}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: many, namespace: default}
+spec:
+  host: many
+  trafficPolicy:
+    loadBalancer:
+      consistentHash: {httpCookie: {name: user, ttl: 60s}}
+      localityLbSetting: {failover: [{from: r1, to: r2}]}
+    outlierDetection: {}
+`
+  const line = (text: string) => yaml.split('\n').findIndex((one) => one.includes(text)) + 1
+  const by = (text: string) => `, as DestinationRule default/many  mesh.yaml:${line(text)} says`
+  const text = explanationText(explained('GET', 'http://many/', [], yaml))
+  t.match(text, '10.0.7.1:80 many-1 in r1/z1, 10.0.7.2:80 many-2 in no known locality')
+  const balanced = 'chosen by RING_HASH by cookie user (made where it is missing)'
+  t.match(text, `${balanced}${by('    loadBalancer:')}`)
+  const near = 'nearest first: those in the subzone, zone, region of (unknown)'
+  t.match(text, `${near}${by('localityLbSetting')}`)
+})

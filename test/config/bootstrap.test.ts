@@ -60,7 +60,7 @@ t.test('without a word the defaults are those of an Istio sidecar', async (t) =>
 
 t.test('every flag of the documented command line is understood', async (t) => {
   const line =
-    '--config d --namespace shop --labels app=productpage,version=v1 --service-account pp --ip 10.0.0.7' +
+    '--config d --namespace shop --locality r1/z1 --labels app=productpage,version=v1 --service-account pp --ip 10.0.0.7' +
     ' --workers 3 --admin-port 1 --outbound-port 2 --inbound-port 3 --health-port 4 --metrics-port 5' +
     ' --admin-address 0.0.0.0 --access-log off --log-level DEBUG --explicit --name pp-1 --domain mesh.test' +
     ' --bind reviews:9080=127.0.0.1:19080 --bind db.prod:5432=[::1]:15432 --bind a:1=2 --app 127.0.0.1:8080' +
@@ -72,6 +72,7 @@ t.test('every flag of the documented command line is understood', async (t) => {
       serviceAccount: 'pp',
       labels: { app: 'productpage', version: 'v1' },
       addresses: ['10.0.0.7'],
+      locality: 'r1/z1',
     },
     configPaths: ['c', 'd'],
     domain: 'mesh.test',
@@ -273,4 +274,11 @@ t.test('all wrong settings are told at once', async (t) => {
 t.test('without configuration the cure is told', async (t) => {
   const { problems } = bootstrapFrom({}, {}, machine())
   t.same(problems, ['there is no configuration: give --config DIR, or set OUTRIDER_CONFIG'])
+})
+
+t.test('a locality is a region, with zone and subzone or without', async (t) => {
+  t.same(complaints('--locality r1/z1/s1'), [])
+  t.same(complaints('--locality r1'), [])
+  for (const text of ['r1/*', 'r1//s1', 'a/b/c/d', '/z1'])
+    t.match(complaints(`--locality ${text}`), [/is not a locality: write region/], text)
 })

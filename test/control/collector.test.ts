@@ -17,6 +17,8 @@ function cluster(name: string, requests: number, more: object = {}): ClusterStat
     ejected: '',
     healthy: true,
     weight: 1,
+    locality: '',
+    priority: 0,
     activeRequests: 1,
     connections: 2,
     idleConnections: 1,
