@@ -29,6 +29,8 @@ export interface Workload {
   readonly namespace: string
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
+  /** What a template asks for; 1 for what runs. */
+  readonly replicas: number
   readonly place: { readonly file: string; readonly line: number; readonly column: number }
 }
 
@@ -225,7 +227,7 @@ function workloadOf(
 ): Workload {
   const { kind, namespace, name, origin } = resource
   const place = { file: origin.file, line: origin.line, column: 1 }
-  return { kind, namespace, name, labels, place }
+  return { kind, namespace, name, labels, replicas: 1, place }
 }
 
 function labelKey(namespace: string, name: string, value: string): string {
@@ -238,7 +240,9 @@ function* templates(bystanders: readonly Bystander[]): Generator<Workload> {
     const labels = textsOf(within(found.root, 'spec', 'template', 'metadata', 'labels'))
     const { line, column } = found.document.position(found.root.at)
     const place = { file: found.document.source.file, line, column }
-    yield { kind: found.kind, namespace, name, labels, place }
+    const written = Number(textOf(within(found.root, 'spec', 'replicas')) ?? 1)
+    const replicas = Number.isInteger(written) ? written : 1
+    yield { kind: found.kind, namespace, name, labels, replicas, place }
   }
 }
 

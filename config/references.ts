@@ -2,6 +2,7 @@
 import { lintAnnotations } from './annotations.ts'
 import { didYouMean } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
+import { lintOutliers } from './lint-outliers.ts'
 import { lintResilience } from './lint-resilience.ts'
 import { lintRoutes } from './lint-routes.ts'
 import { lintServices } from './lint-services.ts'
@@ -39,6 +40,7 @@ export function checkReferences(
   lintTraps(index)
   lintAnnotations(index)
   lintResilience(index)
+  lintOutliers(index)
   return index.problems
 }
 

@@ -405,3 +405,44 @@ t.test('a DestinationRule of the client namespace that hides subsets is told', a
   ])
   t.same(said(service('reviews'), of('home', v1), away(v1)), [])
 })
+
+const outlierRule = (settings: string, more = '', policy = '') =>
+  object(
+    'DestinationRule',
+    'a',
+    `spec:\n  host: a\n  trafficPolicy:\n    outlierDetection: ${settings}\n${policy}`,
+    more,
+  )
+const pods = (count: number) =>
+  Array.from({ length: count }, (_, i) => pod(`a-${i}`, `app: a, n: n${i}`))
+
+t.test('outlier detection that can never eject is told, with the number that would', async (t) => {
+  const of = (...documents: string[]) =>
+    said(...documents, service('a')).filter((line) => line.includes('OUT-OUTLIER'))
+  t.match(of(outlierRule('{}'), ...pods(3)), [
+    /^7 warning .*nobody is ever ejected: one of 3 endpoints .*is 34 %, and maxEjectionPercent is 10 when not written/,
+  ])
+  t.match(of(outlierRule('{maxEjectionPercent: 33}'), ...pods(3)), [
+    /is 34 %, and maxEjectionPercent is 33/,
+  ])
+  t.same(of(outlierRule('{maxEjectionPercent: 34}'), ...pods(3)), [])
+  t.same(of(outlierRule('{}'), ...pods(10)), [])
+  t.same(of(outlierRule('{}')), [], 'nobody knows how many there will be')
+  const eased = ', annotations: {outrider.dev/always-eject-one: "true"}'
+  t.same(of(outlierRule('{}', eased), ...pods(3)), [])
+  t.match(of(outlierRule('{}', eased), ...pods(1)), [/the only endpoint/])
+  const deployment = `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 3, template: {metadata: {labels: {app: a}}}}\n`
+  t.match(of(outlierRule('{}'), deployment), [/one of 3 endpoints/], 'replicas of a template')
+  t.match(of(outlierRule('{consecutive5xxErrors: 0}'), ...pods(20)), [
+    /^7 warning .*counts nothing/,
+  ])
+  t.match(of(outlierRule('{consecutiveGatewayErrors: 9}'), ...pods(20)), [/9 is never reached/])
+  t.match(of(outlierRule('{minHealthPercent: 60, maxEjectionPercent: 50}'), ...pods(4)), [
+    /all endpoints are used again, ejected ones too, as soon as more than 40 % are out, and 50 % may be/,
+  ])
+  const passthrough = '    loadBalancer: {simple: PASSTHROUGH}\n'
+  t.match(of(outlierRule('{}', '', passthrough), ...pods(20)), [/the client chooses the address/])
+  const subset =
+    '  subsets:\n  - {name: v1, labels: {n: n1}, trafficPolicy: {outlierDetection: {}}}\n'
+  t.match(of(outlierRule('{}', '', subset), ...pods(20)), [/^9 warning .*the only endpoint/])
+})
