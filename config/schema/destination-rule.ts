@@ -9,7 +9,7 @@ import { dnsLabel, fqdn, isAddress, wildcardDomain } from './formats.ts'
 import { loadBalancer } from './load-balancer.ts'
 import { named, need, object, or } from './object.ts'
 import { outlierDetection } from './outlier-detection.ts'
-import type { Place, Verdict } from './reading.ts'
+import { Code, type Place, type Verdict } from './reading.ts'
 import { duration, enumeration, number, portNumber, string, type Type, uint32 } from './scalars.ts'
 import {
   checkExportTo,
@@ -20,19 +20,29 @@ import {
   workloadSelector,
 } from './shared.ts'
 
-const tunnel: Type = object({
-  protocol: or(
-    string((name) =>
-      ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
+const tunnel: Type = object<{ protocol: string }>(
+  {
+    protocol: or(
+      string((name) =>
+        ['', 'CONNECT', 'POST'].includes(name) ? undefined : `"${name}" is not CONNECT or POST`,
+      ),
+      '',
     ),
-    '',
-  ),
-  targetHost: need(
-    string((host) => (isAddress(host) ? undefined : fqdn(host))),
-    'the target host is missing',
-  ),
-  targetPort: need(portNumber, 'the target port is missing'),
-})
+    targetHost: need(
+      string((host) => (isAddress(host) ? undefined : fqdn(host))),
+      'the target host is missing',
+    ),
+    targetPort: need(portNumber, 'the target port is missing'),
+  },
+  { rules: [tellPost] },
+)
+
+/** A body that never ends, both ways at once, is not for HTTP/1.1. */
+function tellPost({ protocol }: { protocol: string }, place: Place): void {
+  if (protocol !== 'POST') return
+  const message = 'POST needs HTTP/2, not yet implemented: connections are refused'
+  place.warn(['protocol'], message, 'Use CONNECT.', Code.NotYet)
+}
 
 const blocks = {
   loadBalancer,

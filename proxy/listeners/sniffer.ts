@@ -53,7 +53,9 @@ export class Sniffer implements DetectionOwner, FirstSpeakerOwner {
       verdict.bytes.length === 0 && owner.isUndeclared(connection)
         ? owner.forwardOf(connection, verdict)
         : undefined
-    if (forward instanceof TcpForward) new FirstSpeaker(connection, forward, this).start()
+    // A proxy that tunnels never speaks before it is asked.
+    const dials = forward instanceof TcpForward && forward.cluster.spec.tunnel === undefined
+    if (dials) new FirstSpeaker(connection, forward, this).start()
     else owner.decide(connection, verdict)
   }
 

@@ -160,12 +160,13 @@ function socketOptions(
   return options as unknown as Parameters<typeof connect>[0]
 }
 
-/** Probes of the transport (Istio tcpKeepalive); 0 leaves a value to the system. */
+/** Probes of the transport (Istio tcpKeepalive), in whole seconds; 0 leaves a value to the system. */
 function keepAlive(socket: Socket, { keepalive }: DialTarget): void {
   if (keepalive === undefined) return
   const { timeMs, intervalMs, probes } = keepalive
   const orSystem = (value: number): number | undefined => (value === 0 ? undefined : value)
-  socket.setKeepAlive(true, orSystem(timeMs), orSystem(intervalMs), orSystem(probes))
+  const seconds = (ms: number): number | undefined => orSystem(Math.ceil(ms / 1_000) * 1_000)
+  socket.setKeepAlive(true, seconds(timeMs), seconds(intervalMs), orSystem(probes))
 }
 
 const reasons: Record<string, string> = {

@@ -15,6 +15,7 @@ import type { Cluster } from '../upstream/cluster.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { PickRequest } from '../upstream/picker.ts'
 import type { TcpLease, TcpWaiter } from '../upstream/tcp-lease.ts'
+import { Tunnel, type TunnelOwner } from './tunnel.ts'
 
 export interface TcpServices {
   readonly wheel: TimerWheel
@@ -60,7 +61,9 @@ const flags: Partial<Record<ErrorCode, number>> = {
 const progressMs = 5_000
 
 export class TcpForward
-  implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver, DeadlineOwner
+const Deadline = { Progress: 0, Duration: 1 } as const
+
+  implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver, DeadlineOwner, TunnelOwner
 {
   readonly originalDestination: Address | undefined
   readonly tried: readonly Endpoint[] = []
@@ -75,7 +78,10 @@ export class TcpForward
   private over = false
   private endpoint: Endpoint | undefined = undefined
   private dialedAt = 0
-  private readonly progress = new Timer(this)
+  private tunnel: Tunnel | undefined = undefined
+  private readonly progress = new Timer(this, Deadline.Progress)
+  /** Made where connections may not last for ever. */
+  private duration: Timer | undefined = undefined
 
   constructor(request: TcpRequest, services: TcpServices) {
     const { connection, cluster, destination } = request
@@ -99,6 +105,15 @@ export class TcpForward
   }
 
   /** Bytes have no other key than where they come from. */
+  /** For headers that tell the endpoint who is calling. */
+  get source(): Address {
+    return this.request.connection.remote
+  }
+
+  get destination(): Address {
+    return this.originalDestination ?? this.request.connection.local
+  }
+
   hashText(key: HashKeySpec): string | undefined {
     return key.kind === 'source-ip' ? this.request.connection.remote.address : undefined
   }
@@ -141,16 +156,35 @@ export class TcpForward
 
   onConnected(upstream: Connection): void {
     this.endpoint?.replyTime?.answered(clock.now - this.dialedAt)
-    this.run(upstream, undefined)
+    const { connectionPool, tunnel } = this.request.cluster.spec
+    if (tunnel === undefined) {
+      this.onTunnel(upstream, undefined)
+      return
+    }
+    const { wheel } = this.services
+    this.tunnel = new Tunnel(upstream, tunnel, this, wheel, connectionPool.connectTimeoutMs)
+    this.tunnel.start()
+  }
+
+  onTunnel(upstream: Connection, bytes: Buffer | undefined): void {
+    this.run(upstream, bytes)
     this.request.connection.resume(PauseReason.Handover)
   }
 
   private run(upstream: Connection, fromUpstream: Buffer | undefined): void {
+  onNoTunnel(error: ProxyError): void {
+    this.onNoConnection(error)
+  }
+
     const { connection, cluster } = this.request
     this.upstream = upstream
     this.record.upstreamLocal = formatAddress(upstream.local)
     this.services.recorder.connectionOpened(this.record)
-    const { tcpIdleTimeoutMs } = cluster.spec.connectionPool
+    const { maxConnectionDurationMs, tcpIdleTimeoutMs } = cluster.spec.connectionPool
+    if (maxConnectionDurationMs !== undefined) {
+      this.duration = new Timer(this, Deadline.Duration)
+      this.services.wheel.arm(this.duration, maxConnectionDurationMs)
+    }
     this.splice = new Splice(connection, upstream, this, this.services.wheel, tcpIdleTimeoutMs)
     this.services.wheel.arm(this.progress, progressMs)
     this.splice.start(this.already, fromUpstream, this.ended)
@@ -160,11 +194,21 @@ export class TcpForward
   onDeadline(timer: Timer): void {
     if (this.over) return
     this.countBytes()
+    if (timer.kind === Deadline.Duration) {
+      this.splice?.cut(this.tooLong())
+      return
+    }
     this.services.recorder.connectionProgress(this.record)
     this.services.wheel.arm(timer, progressMs)
   }
 
   /** The client sees what it would see without a proxy: a connection that breaks. */
+  private tooLong(): ProxyError {
+    const { maxConnectionDurationMs } = this.request.cluster.spec.connectionPool
+    const message = `it has lasted for ${maxConnectionDurationMs} ms, the maxConnectionDuration`
+    return new ProxyError(ErrorCode.DurationTimeout, Side.Proxy, { message })
+  }
+
   onNoConnection(error: ProxyError): void {
     if (this.over) return
     this.record.upstreamFailure = error.message
@@ -172,12 +216,14 @@ export class TcpForward
       this.endpoint?.replyTime?.failed(0)
     this.request.connection.reset(error)
     this.lease?.cancel()
+    this.tunnel?.cancel()
     this.finish(error)
   }
 
   onSpliceEnd(error: ProxyError | undefined): void {
     this.lease?.release()
-    if (error?.code === ErrorCode.IdleTimeout) this.record.terminationDetails = error.detail
+    if (error?.code === ErrorCode.IdleTimeout || error?.code === ErrorCode.DurationTimeout)
+      this.record.terminationDetails = error.detail
     this.finish(error)
   }
 
@@ -197,6 +243,7 @@ export class TcpForward
   onClose(error: ProxyError | undefined): void {
     if (this.over) return
     this.lease?.cancel()
+    this.tunnel?.cancel()
     this.record.flags |= Flag.DC
     this.finish(error)
   }
@@ -215,6 +262,7 @@ export class TcpForward
     record.details = error?.detail ?? ''
     services.wheel.cancel(this.progress)
     this.countBytes()
+    if (this.duration !== undefined) services.wheel.cancel(this.duration)
     record.duration = clock.now - record.start
     services.recorder.finishConnection(record)
     services.recorder.downstreamClosed(request.direction)

@@ -1,5 +1,6 @@
 /** One connection to an endpoint that carries opaque bytes: dialed, counted, given back by its user. */
 import { ErrorCode, type ProxyError } from '../base/errors.ts'
+import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import type { Dialing, DialReceiver, DialTarget } from '../net/dialing.ts'
 import type { OutlierCounts } from './outlier-counts.ts'
@@ -16,6 +17,9 @@ export interface TcpWaiter {
   /** Call receiveWith before returning, and `lease.release()` when the connection is gone. */
   onConnected(connection: Connection): void
   onNoConnection(error: ProxyError): void
+  /** The client's address and where it dialed, for headers that tell them; undefined: our own. */
+  readonly source?: Address
+  readonly destination?: Address
 }
 
 export class TcpLease implements DialReceiver {
