@@ -54,15 +54,16 @@ const flags: Partial<Record<ErrorCode, number>> = {
   [ErrorCode.ConnectFailure]: Flag.UF | Flag.URX,
   [ErrorCode.ConnectTimeout]: Flag.UF | Flag.URX,
   [ErrorCode.Overflow]: Flag.UO,
+  [ErrorCode.UpstreamClosed]: Flag.UR,
   [ErrorCode.DurationTimeout]: Flag.DT,
 }
 
 /** How often the bytes of a running connection are counted. */
 const progressMs = 5_000
 
-export class TcpForward
 const Deadline = { Progress: 0, Duration: 1 } as const
 
+export class TcpForward
   implements PickRequest, TcpWaiter, SpliceOwner, ByteReceiver, DeadlineOwner, TunnelOwner
 {
   readonly originalDestination: Address | undefined
@@ -104,7 +105,6 @@ const Deadline = { Progress: 0, Duration: 1 } as const
     return this.request.cluster
   }
 
-  /** Bytes have no other key than where they come from. */
   /** For headers that tell the endpoint who is calling. */
   get source(): Address {
     return this.request.connection.remote
@@ -114,6 +114,7 @@ const Deadline = { Progress: 0, Duration: 1 } as const
     return this.originalDestination ?? this.request.connection.local
   }
 
+  /** Bytes have no other key than where they come from. */
   hashText(key: HashKeySpec): string | undefined {
     return key.kind === 'source-ip' ? this.request.connection.remote.address : undefined
   }
@@ -171,11 +172,11 @@ const Deadline = { Progress: 0, Duration: 1 } as const
     this.request.connection.resume(PauseReason.Handover)
   }
 
-  private run(upstream: Connection, fromUpstream: Buffer | undefined): void {
   onNoTunnel(error: ProxyError): void {
     this.onNoConnection(error)
   }
 
+  private run(upstream: Connection, fromUpstream: Buffer | undefined): void {
     const { connection, cluster } = this.request
     this.upstream = upstream
     this.record.upstreamLocal = formatAddress(upstream.local)
@@ -193,30 +194,30 @@ const Deadline = { Progress: 0, Duration: 1 } as const
   /** Long connections show in the metrics while they live. */
   onDeadline(timer: Timer): void {
     if (this.over) return
-    this.countBytes()
     if (timer.kind === Deadline.Duration) {
       this.splice?.cut(this.tooLong())
       return
     }
+    this.countBytes()
     this.services.recorder.connectionProgress(this.record)
     this.services.wheel.arm(timer, progressMs)
   }
 
-  /** The client sees what it would see without a proxy: a connection that breaks. */
   private tooLong(): ProxyError {
     const { maxConnectionDurationMs } = this.request.cluster.spec.connectionPool
     const message = `it has lasted for ${maxConnectionDurationMs} ms, the maxConnectionDuration`
     return new ProxyError(ErrorCode.DurationTimeout, Side.Proxy, { message })
   }
 
+  /** The client sees what it would see without a proxy: a connection that breaks. */
   onNoConnection(error: ProxyError): void {
     if (this.over) return
     this.record.upstreamFailure = error.message
     if (error.code === ErrorCode.ConnectFailure || error.code === ErrorCode.ConnectTimeout)
       this.endpoint?.replyTime?.failed(0)
     this.request.connection.reset(error)
-    this.lease?.cancel()
     this.tunnel?.cancel()
+    this.lease?.cancel()
     this.finish(error)
   }
 
@@ -242,8 +243,8 @@ const Deadline = { Progress: 0, Duration: 1 } as const
 
   onClose(error: ProxyError | undefined): void {
     if (this.over) return
-    this.lease?.cancel()
     this.tunnel?.cancel()
+    this.lease?.cancel()
     this.record.flags |= Flag.DC
     this.finish(error)
   }
@@ -261,8 +262,8 @@ const Deadline = { Progress: 0, Duration: 1 } as const
     if (error !== undefined) record.flags |= flags[error.code] ?? 0
     record.details = error?.detail ?? ''
     services.wheel.cancel(this.progress)
-    this.countBytes()
     if (this.duration !== undefined) services.wheel.cancel(this.duration)
+    this.countBytes()
     record.duration = clock.now - record.start
     services.recorder.finishConnection(record)
     services.recorder.downstreamClosed(request.direction)
