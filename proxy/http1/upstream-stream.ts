@@ -57,7 +57,6 @@ export function requestFraming(head: RequestHead, length: BodyLength): string {
     case 'GET':
     case 'HEAD':
     case 'DELETE':
-    case 'OPTIONS':
     case 'TRACE':
     case 'CONNECT':
       return ''

@@ -23,6 +23,7 @@ t.test('requests are framed from what is known', async (t) => {
   const table: Array<[head: RequestHead, length: number, written: string]> = [
     [request('GET', '/a?b', 'X-A: 1'), 0, 'GET /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n'],
     [request('POST'), 0, 'POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n'],
+    [request('OPTIONS'), 0, 'OPTIONS / HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n'],
     [request('POST'), 2, 'POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 2\r\n\r\nhi'],
     [
       request('POST', '/', 'Content-Length: 7', 'Transfer-Encoding: gzip', 'Connection: x'),

@@ -85,10 +85,6 @@ export const reasons = {
     what: 'A tunnel that the client ends with FIN passes it on and ended well; Envoy cuts both ways and logs DC.',
     why: 'Half-close is legal, and ending a websocket is no failure.',
   },
-  'options-length': {
-    what: 'OPTIONS without a body is sent without Content-Length; Envoy writes `0`.',
-    why: 'There is nothing to announce (RFC 9110 9.3.7).',
-  },
   'head-framing': {
     what: 'A redirect or direct response to HEAD names no Transfer-Encoding; Envoy writes `chunked`.',
     why: 'There is no body to be framed.',
