@@ -7,6 +7,8 @@ import { failureRow } from '../../proxy/exchange/failure.ts'
 import { catalogue } from '../../proxy/telemetry/catalogue.ts'
 import { flagNames } from '../../proxy/telemetry/exchange-record.ts'
 import { operatorNames } from '../../proxy/telemetry/log-values.ts'
+import { allBehaviours } from '../peers/behaviours/all.ts'
+import { everywhereReasons, reasons as peerReasons, type Reason } from '../peers/differences.ts'
 import { documentedKinds, fieldRows, kindsWithoutEffect, takesEffect } from './fields.ts'
 import { proofOf } from './proofs.ts'
 
@@ -17,6 +19,7 @@ export async function generatedBlocks(): Promise<ReadonlyMap<string, ReadonlyMap
     ['docs/configuration.md', fields()],
     ['docs/capture.md', new Map([['capture options', captureOptions()]])],
     ['docs/explain.md', new Map([['reasons', reasons()]])],
+    ['docs/envoy.md', peers()],
     [
       'docs/observing.md',
       new Map([
@@ -117,4 +120,28 @@ function metrics(): string {
     return [code(name), kind, shown, help]
   })
   return table(['Name', 'Kind', 'Labels', ''], rows)
+}
+
+/** What is compared with Envoy, and what differs. */
+function peers(): ReadonlyMap<string, string> {
+  const all = allBehaviours.flatMap(([, rows]) => rows)
+  const seenIn = (reason: Reason): string => {
+    if (everywhereReasons.includes(reason)) return 'many'
+    const rows = all.filter(({ differs = [] }) => differs.some(({ why }) => why === reason))
+    return rows.map(({ name }) => name).join('; ')
+  }
+  const names = Object.keys(peerReasons) as Reason[]
+  const differences = names.map((name) => {
+    const { what, why } = peerReasons[name]
+    return [what, why, seenIn(name)]
+  })
+  const lists = allBehaviours.map(
+    ([title, rows]) =>
+      `**${title}** (${rows.length})\n\n${rows.map(({ name }) => `- ${name}\n`).join('')}`,
+  )
+  return new Map([
+    ['count', `${all.length} behaviours are compared.\n`],
+    ['differences', table(['Difference', 'Reason', 'Seen in'], differences)],
+    ['behaviours', lists.join('\n')],
+  ])
 }

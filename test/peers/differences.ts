@@ -105,6 +105,16 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons
 
+/** Those that hold in so many behaviours that none names them. */
+export const everywhereReasons: readonly Reason[] = [
+  'server',
+  'own-words',
+  'reason-code',
+  'transport-words',
+  'tcp-details',
+  'never-tried',
+]
+
 /** Reasons for what differs in so many replies that naming it in each behaviour would hide the rest. */
 export function everywhereReason(
   path: string,

@@ -1,0 +1,23 @@
+/** Every behaviour that is compared, by what it is about. */
+import type { Behaviour } from '../behaviour.ts'
+import { edits } from './edits.ts'
+import { failures } from './failures.ts'
+import { limits } from './limits.ts'
+import { ancient, malformed } from './malformed.ts'
+import { messages } from './messages.ts'
+import { policies } from './policies.ts'
+import { retries } from './retries.ts'
+import { routing } from './routing.ts'
+import { tcp } from './tcp.ts'
+
+export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonly Behaviour[]]> = [
+  ['Routing', routing],
+  ['Rewrites, redirects, header edits', edits],
+  ['Messages', messages],
+  ['Malformed requests, HTTP/1.0', [...malformed, ...ancient]],
+  ['Failures of the application and of the client', failures],
+  ['Retries and timeouts', retries],
+  ['Limits', limits],
+  ['CORS, mirrors, hashing, outliers', policies],
+  ['Opaque TCP', tcp],
+]
