@@ -2,7 +2,7 @@
 import { clock } from '../base/clock.ts'
 import type { ProxyError } from '../base/errors.ts'
 import { dateText } from '../http/date.ts'
-import { isOwnRequestId, setForwarded } from '../http/forwarded.ts'
+import { isOwnRequestId, setForwarded, setServiceTime } from '../http/forwarded.ts'
 import type { RequestHead, ResponseHead } from '../http/head.ts'
 import { isGrpc } from '../http/local-reply.ts'
 import { type Address, formatAddress } from '../net/address.ts'
@@ -38,7 +38,7 @@ export function describeReply(
   }
   if (requestEndedAt < 0) return
   record.serviceTime = Math.round(clock.now - requestEndedAt)
-  head.headers.set('x-envoy-upstream-service-time', String(record.serviceTime))
+  setServiceTime(head.headers, record.serviceTime)
 }
 
 /** The client went away, or broke the rules; `replied`: a reply head had gone out before. */

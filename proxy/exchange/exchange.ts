@@ -205,6 +205,7 @@ export class Exchange implements StreamOwner, OpenExchange {
     record.details = failureDetails(error, false)
     if (error.side === Side.Upstream && record.upstreamFailure === '')
       record.upstreamFailure = error.message
+    if (error.origin !== undefined) record.origin = error.origin
     answerFailure(this, error, hint)
   }
 

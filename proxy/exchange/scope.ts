@@ -2,6 +2,7 @@
 import type { MeshSpec, Origin } from '../../config/snapshot.ts'
 import type { ProxyError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import type { Member, Roster } from '../base/roster.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { FaultLeases } from '../filters/fault-leases.ts'
 import type { RequestHead } from '../http/head.ts'
@@ -16,6 +17,11 @@ import type { Cluster } from '../upstream/cluster.ts'
 /** A destination as linked: undefined where the configuration has no such cluster. */
 export type Target = Cluster | undefined
 
+/** An exchange that is not over, as drain sees it. */
+export interface OpenExchange extends Member {
+  cut(): void
+}
+
 /** Once per worker. */
 export interface ExchangeServices {
   readonly wheel: TimerWheel
@@ -24,7 +30,7 @@ export interface ExchangeServices {
   /** Set by calls to the admin port. */
   readonly faults: FaultLeases
   /** Exchanges that are not over: what drain waits for. */
-  readonly exchanges: Set<{ cut(): void }>
+  readonly exchanges: Roster<OpenExchange>
 }
 
 /** Once per listener and table; an exchange keeps the one it started with. */

@@ -31,6 +31,8 @@ export interface BodySink {
   source: BodySource | undefined
   /** False: hold until source.resume(). */
   write(chunk: Buffer): boolean
+  /** The same of `bytes[start, end)`, for sinks that need no view of it; undefined in others. */
+  writePart?(bytes: Buffer, start: number, end: number): boolean
   /** The body is complete. */
   end(trailers?: Headers): void
   /** The body will never be complete: the receiving side is told by a reset or a cut. */

@@ -4,18 +4,29 @@
  */
 import type { RequestHead } from './head.ts'
 import type { Headers } from './headers.ts'
+import { requestId } from './request-id.ts'
 
 /** Sets x-request-id and x-forwarded-proto where absent; returns the request id. */
 export function setForwarded(head: RequestHead): string {
   const { headers } = head
-  if (!headers.has('x-forwarded-proto')) headers.append('x-forwarded-proto', head.scheme)
+  if (!headers.has('x-forwarded-proto')) appendScheme(headers, head.scheme)
   const known = headers.get('x-request-id')
   if (known !== undefined && known !== '') return known
-  const id = crypto.randomUUID()
+  const id = requestId()
   lastGiven = id
-  headers.set('x-request-id', id)
+  if (known === undefined) headers.appendLine('x-request-id', id, `x-request-id: ${id}\r\n`)
+  else headers.set('x-request-id', id)
   return id
 }
+
+function appendScheme(headers: Headers, scheme: string): void {
+  if (scheme === 'http') headers.appendLine('x-forwarded-proto', 'http', httpLine)
+  else if (scheme === 'https') headers.appendLine('x-forwarded-proto', 'https', httpsLine)
+  else headers.append('x-forwarded-proto', scheme)
+}
+
+const httpLine = 'x-forwarded-proto: http\r\n'
+const httpsLine = 'x-forwarded-proto: https\r\n'
 
 let lastGiven = ''
 
@@ -65,7 +76,9 @@ function mayBeControl(name: string): boolean {
 
 /** Which attempt this is, from 1; overwrites the client's. */
 export function setAttemptCount(headers: Headers, attempt: number): void {
-  headers.set('x-envoy-attempt-count', String(attempt))
+  if (attempt > 1 || headers.has('x-envoy-attempt-count'))
+    headers.set('x-envoy-attempt-count', String(attempt))
+  else headers.appendLine('x-envoy-attempt-count', '1', 'x-envoy-attempt-count: 1\r\n')
 }
 
 /** grpc-timeout: up to 8 digits and a unit (the gRPC protocol over HTTP/2, "Requests"), in ms. */
@@ -81,6 +94,17 @@ const unitMs = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 } as c
 export function setGrpcTimeout(headers: Headers, ms: number): void {
   const whole = Math.max(1, Math.floor(ms))
   headers.set('grpc-timeout', whole < 1e8 ? `${whole}m` : `${Math.floor(whole / 1000)}S`)
+}
+
+const serviceTimeLine = (ms: number): string => `x-envoy-upstream-service-time: ${ms}\r\n`
+/** For the times that are common. */
+const serviceTimeLines = Array.from({ length: 128 }, (_, ms) => serviceTimeLine(ms))
+
+/** How long the upstream took, whole ms; overwrites the upstream's own. */
+export function setServiceTime(headers: Headers, ms: number): void {
+  const name = 'x-envoy-upstream-service-time'
+  if (headers.has(name)) headers.set(name, String(ms))
+  else headers.appendLine(name, String(ms), serviceTimeLines[ms] ?? serviceTimeLine(ms))
 }
 
 /** How long the upstream has, whole ms. */

@@ -33,6 +33,19 @@ export class Headers {
     this.values.push(value)
   }
 
+  /**
+   * Adds a field of the proxy's own at the end; it must be fit to be sent. `line` is all of it, `name:
+   * value CRLF`, so that heads passed on as they are stay one text (300 bytes and 150 ns for three fields).
+   */
+  appendLine(name: string, value: string, line: string): void {
+    if (this.wireFields === this.names.length) {
+      this.wire += line
+      this.wireFields++
+    }
+    this.names.push(name)
+    this.values.push(value)
+  }
+
   /** Index of the first field called `lower` (lower case) from `from` on, or -1. */
   indexOf(lower: string, from = 0): number {
     const names = this.names

@@ -202,11 +202,16 @@ export class BodyReader implements BodySource {
     if (start === end) return
     this.bytes += end - start
     if (!this.bulk && this.length < 0 && this.bytes > bulkAfterBytes) this.expectBulk()
-    const whole = start === 0 && end === bytes.length
-    if (this.sink!.write(whole ? bytes : bytes.subarray(start, end))) return
+    if (this.give(this.sink!, bytes, start, end)) return
     if (this.state !== State.Open || this.sink === drain) return
     this.holding = true
     this.owner.connection.pause(PauseReason.Sink)
+  }
+
+  private give(sink: BodySink, bytes: Buffer, start: number, end: number): boolean {
+    if (sink.writePart !== undefined) return sink.writePart(bytes, start, end)
+    const whole = start === 0 && end === bytes.length
+    return sink.write(whole ? bytes : bytes.subarray(start, end))
   }
 
   private finish(trailers: Headers | undefined): void {

@@ -33,7 +33,7 @@ export interface BodyWriterOwner {
   onBodyCut(writer: BodyWriter, error: ProxyError, unexpected: boolean): void
 }
 
-/** Chunks up to this size are joined with their framing into one text. */
+/** Chunks up to this size are joined with what goes before into one text. */
 const joinedBytes = 4096
 
 const State = { Open: 0, Done: 1 } as const
@@ -73,17 +73,29 @@ export class BodyWriter implements BodySink {
   }
 
   write(chunk: Buffer): boolean {
+    return this.writePart(chunk, 0, chunk.length)
+  }
+
+  writePart(bytes: Buffer, start: number, end: number): boolean {
     if (this.state === State.Done || this.frame === BodyFrame.None) return true
-    this.bytes += chunk.length
-    const connection = this.owner.connection
+    const size = end - start
+    // A chunk of no bytes would end the body.
+    if (size === 0) return true
+    this.bytes += size
+    if (this.frame === BodyFrame.Length) {
+      this.remaining -= size
+      if (this.remaining < 0) return this.mismatch()
+    }
+    const { connection } = this.owner
+    const chunked = this.frame === BodyFrame.Chunked
     let flowing: boolean
-    if (this.frame === BodyFrame.Chunked) flowing = this.writeChunk(connection, chunk)
-    else {
-      if (this.frame === BodyFrame.Length) {
-        this.remaining -= chunk.length
-        if (this.remaining < 0) return this.mismatch()
-      }
-      flowing = connection.write(chunk)
+    if (size <= joinedBytes) {
+      const text = latin1(bytes, start, end)
+      flowing = connection.writeText(chunked ? `${size.toString(16)}\r\n${text}\r\n` : text)
+    } else {
+      if (chunked) connection.writeText(`${size.toString(16)}\r\n`)
+      flowing = connection.write(size === bytes.length ? bytes : bytes.subarray(start, end))
+      if (chunked) connection.writeText('\r\n')
     }
     if (!flowing) this.waiting = true
     return flowing
@@ -117,18 +129,6 @@ export class BodyWriter implements BodySink {
     if (!this.waiting) return
     this.waiting = false
     this.source?.resume()
-  }
-
-  private writeChunk(connection: Connection, chunk: Buffer): boolean {
-    const size = chunk.length
-    // A chunk of no bytes would end the body.
-    if (size === 0) return true
-    if (size <= joinedBytes)
-      return connection.writeText(`${size.toString(16)}\r\n${latin1(chunk, 0, size)}\r\n`)
-    connection.writeText(`${size.toString(16)}\r\n`)
-    const flowing = connection.write(chunk)
-    connection.writeText('\r\n')
-    return flowing
   }
 
   /** More or less than declared: only a cut keeps the peer from reading on in the wrong place. */

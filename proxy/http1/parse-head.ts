@@ -19,6 +19,7 @@ import {
 import { Fault, incomplete } from './faults.ts'
 import { Field, fieldOf, isNamed } from './fields.ts'
 import { Framing } from './framing.ts'
+import { KnownTexts } from './known-texts.ts'
 import { line, marks, scanFields, scanRequestLine, scanStatusLine } from './scan.ts'
 import { isAuthority, readTarget } from './target.ts'
 
@@ -44,6 +45,8 @@ export const parsed = {
 }
 
 const framing = new Framing()
+const names = new KnownTexts()
+const hostNames = new KnownTexts()
 const connection = new ConnectionOptions()
 /** Text of the head being parsed, and where in the buffer it begins. */
 let text = ''
@@ -161,10 +164,11 @@ function takeRequestField(bytes: Buffer, i: number, headers: Headers): void {
       endRun(i)
       return
   }
-  headers.received(
-    text.substring(nameStart - base, nameEnd - base),
-    text.substring(start - base, end - base),
-  )
+  const value =
+    field === Field.Host
+      ? hostNames.take(bytes, start, end)
+      : text.substring(start - base, end - base)
+  headers.received(names.take(bytes, nameStart, nameEnd), value)
 }
 
 /** RFC 9110 10.1.4: of TE only `trailers` may go on. */
@@ -304,10 +308,7 @@ function takeReplyField(bytes: Buffer, i: number, headers: Headers, bodiless: bo
     default:
       break
   }
-  headers.received(
-    text.substring(nameStart - base, nameEnd - base),
-    text.substring(start - base, end - base),
-  )
+  headers.received(names.take(bytes, nameStart, nameEnd), text.substring(start - base, end - base))
 }
 
 /** Reads a trailer section; `parsed.trailers` is undefined when none of it may go on. */

@@ -29,7 +29,7 @@ export function replyFraming(
     case BodyFrame.Tunnel:
       return head.status === 101 ? `connection: upgrade\r\nupgrade: ${asked.upgrade}\r\n` : ''
     case BodyFrame.Length:
-      return `content-length: ${length}\r\n${connectionLine(asked, closing)}`
+      return lengthLine(length) + connectionLine(asked, closing)
     case BodyFrame.Chunked:
       return `transfer-encoding: chunked\r\n${connectionLine(asked, closing)}`
     case BodyFrame.None:
@@ -39,6 +39,18 @@ export function replyFraming(
     default:
       return connectionLine(asked, closing)
   }
+}
+
+let lastLength = 0
+let lastLine = 'content-length: 0\r\n'
+
+/** Replies of one worker are often of the same length. */
+function lengthLine(length: number): string {
+  if (length !== lastLength) {
+    lastLine = `content-length: ${length}\r\n`
+    lastLength = length
+  }
+  return lastLine
 }
 
 function connectionLine(asked: RequestHead, closing: boolean): string {

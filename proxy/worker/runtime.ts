@@ -7,6 +7,7 @@ import { deliverySource } from '../../config/ports.ts'
 import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
 import { Random } from '../base/random.ts'
+import { Roster } from '../base/roster.ts'
 import { wheel } from '../base/timer-wheel.ts'
 import { FaultLeases } from '../filters/fault-leases.ts'
 import { type Bind, Explicit } from '../listeners/explicit.ts'
@@ -64,6 +65,7 @@ export class Runtime implements Surroundings {
     this.shared = new Shared(settings, tellOthers, () => this.live?.clusters)
     this.instruments = instruments
     this.onProblem = onProblem
+    this.faults.replace(settings.faults ?? [])
     this.note = new Notes(note)
     this.outbound = settings.explicit ? new Explicit(this) : new Outbound(this)
     this.inbound = new Inbound(this, !settings.explicit)
@@ -133,7 +135,7 @@ export class Runtime implements Surroundings {
       random,
       recorder,
       faults: this.faults,
-      exchanges: new Set(),
+      exchanges: new Roster(),
       forwards: new Set(),
       codecs: new Set(),
       note: this.note,

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { Random } from '../../proxy/base/random.ts'
+import { ResponseHead } from '../../proxy/http/head.ts'
 import { Headers } from '../../proxy/http/headers.ts'
+import { replyText } from '../../proxy/http1/write-head.ts'
 import { headersOf, lines } from '../support/recorders.ts'
 
 t.test('names are found in any case, values kept in order and case', async (t) => {
@@ -115,4 +117,32 @@ t.test('a list behaves as a plain array of pairs does', async (t) => {
       plain.map(([n, v]) => `${n}: ${v}`),
     )
   }
+})
+
+t.test('the text that is sent is that of the fields, whatever was done to them', async (t) => {
+  const random = new Random(5)
+  const names = ['a', 'B', 'x-long-name']
+  for (let round = 0; round < 2_000; round++) {
+    const headers = new Headers()
+    // As the codecs leave a head that may be passed on as it came.
+    if (random.below(2) === 0) {
+      headers.received('Host', 'h')
+      headers.received('a', '1')
+      headers.wire = 'Host: h\r\na: 1\r\n'
+      headers.wireFields = 2
+    }
+    for (let step = random.below(6); step >= 0; step--) {
+      const name = names[random.below(names.length)]!
+      const value = `v${step}`
+      const kind = random.below(4)
+      if (kind === 0) headers.append(name, value)
+      else if (kind === 1) headers.appendLine(name, value, `${name}: ${value}\r\n`)
+      else if (kind === 2) headers.set(name, value)
+      else headers.remove(name.toLowerCase())
+    }
+    const lines = headers.names.map((name, i) => `${name}: ${headers.values[i]}\r\n`)
+    const sent = replyText(new ResponseHead(200, 'OK', 11, headers), '', false)
+    if (sent !== `HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`) t.fail(`${sent} is not ${lines}`)
+  }
+  t.end()
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { ProxyError } from '../../proxy/base/errors.ts'
 import { Random } from '../../proxy/base/random.ts'
 import { RequestHead } from '../../proxy/http/head.ts'
 import { Http1ClientCodec } from '../../proxy/http1/client-codec.ts'
@@ -55,6 +56,12 @@ function codecRequests(pieces: string[]): string[] {
   return seen
 }
 
+/** A reply that is cut is too short, whatever code its error has. */
+function endOf(error: ProxyError | undefined): string {
+  if (error?.detail.startsWith('closed_in_') === true) return 'short'
+  return error?.code === 'protocol_error' ? 'wrong' : 'short'
+}
+
 function codecReplies(pieces: string[], method: string): string[] {
   const connection = new FakeConnection()
   const reply = new ReceivedReply()
@@ -74,7 +81,7 @@ function codecReplies(pieces: string[], method: string): string[] {
     if (method !== 'HEAD' && head?.status !== 304 && head?.status !== 204)
       seen.push(`body ${JSON.stringify(sink.text)} [${trailers}]`)
     seen.push('end')
-  } else seen.push(error?.code === 'protocol_error' ? 'wrong' : 'short')
+  } else seen.push(endOf(error))
   const closed = pool.events.filter((event) => event.startsWith('closed')).length
   if (closed !== 1) seen.push(`closed ${closed} times`)
   return seen
