@@ -46,6 +46,15 @@ export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 export const Side = { Downstream: 'downstream', Upstream: 'upstream', Proxy: 'proxy' } as const
 export type Side = (typeof Side)[keyof typeof Side]
 
+/** A place in a file of the configuration, and the object it belongs to. */
+export interface Written {
+  readonly kind: string
+  readonly namespace: string
+  readonly name: string
+  readonly file: string
+  readonly line: number
+}
+
 export interface Why {
   /** For people: names the thing and the likely cause. */
   readonly message?: string
@@ -54,6 +63,8 @@ export interface Why {
   /** True only when it is certain that the upstream has not processed the request. */
   readonly retryable?: boolean
   readonly cause?: unknown
+  /** Where the rule was written that did not let it pass. */
+  readonly origin?: Written | undefined
 }
 
 export class ProxyError extends Error {
@@ -61,6 +72,7 @@ export class ProxyError extends Error {
   readonly side: Side
   readonly detail: string
   readonly retryable: boolean
+  readonly origin: Written | undefined
 
   /** Built without a stack: failures are expected outcomes and must stay cheap. */
   constructor(code: ErrorCode, side: Side, why: Why = {}) {
@@ -73,5 +85,6 @@ export class ProxyError extends Error {
     this.side = side
     this.detail = why.detail ?? code
     this.retryable = why.retryable ?? false
+    this.origin = why.origin
   }
 }

@@ -105,6 +105,11 @@ export class TcpForward
     return this.request.cluster
   }
 
+  /** For the picker, where names are resolved on demand. */
+  get hostName(): string {
+    return this.request.serverName
+  }
+
   /** For headers that tell the endpoint who is calling. */
   get source(): Address {
     return this.request.connection.remote
@@ -213,6 +218,7 @@ export class TcpForward
   onNoConnection(error: ProxyError): void {
     if (this.over) return
     this.record.upstreamFailure = error.message
+    if (error.origin !== undefined) this.record.origin = error.origin
     if (error.code === ErrorCode.ConnectFailure || error.code === ErrorCode.ConnectTimeout)
       this.endpoint?.replyTime?.failed(0)
     this.request.connection.reset(error)

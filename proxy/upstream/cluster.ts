@@ -2,6 +2,7 @@
  * A named group of endpoints, alive: keeps endpoints across updates, answers picks, holds what all of
  * its pools share. Cheap until it is used.
  */
+import { isIP } from 'node:net'
 import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
@@ -10,6 +11,7 @@ import type { Random } from '../base/random.ts'
 import type { SharedLimitCells } from '../base/shared-limits.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { ClientCodec, ClientCodecOwner } from '../http/codec.ts'
+import type { Address } from '../net/address.ts'
 import type { Connection } from '../net/connection.ts'
 import type { Dialer } from '../net/dialing.ts'
 import type { ClusterMetrics } from '../telemetry/cluster-metrics.ts'
@@ -67,7 +69,9 @@ export class Cluster implements EndpointOwner {
     this.context = context
     this.candidates = new Candidates(spec, context)
     this.originals =
-      spec.discovery === 'original-destination' || spec.loadBalancer.kind === 'PASSTHROUGH'
+      spec.discovery === 'original-destination' ||
+      spec.discovery === 'dynamic-dns' ||
+      spec.loadBalancer.kind === 'PASSTHROUGH'
         ? new OriginalDestinations(spec, this)
         : undefined
     // Where the client chose the address, leaving it out would help nobody.
@@ -211,6 +215,15 @@ export class Cluster implements EndpointOwner {
   }
 
   // --- for Endpoint
+  get isOneName(): boolean {
+    return this.spec.discovery === 'logical-dns'
+  }
+
+  alternativesTo(endpoint: Endpoint): readonly Address[] {
+    const others = [...this.live.values()].filter((one) => one !== endpoint)
+    return others.map(({ address }) => address).filter(({ address }) => isIP(address) !== 0)
+  }
+
   get namesHosts(): boolean {
     return this.spec.tls !== undefined && this.spec.tls.sni === ''
   }
@@ -243,6 +256,7 @@ export class Cluster implements EndpointOwner {
     return {
       cluster: spec.name,
       settings: spec.connectionPool,
+      origin: () => this.spec.poolOrigin,
       dialer: context.dialer,
       makeClientCodec: context.makeClientCodec,
       wheel: context.wheel,

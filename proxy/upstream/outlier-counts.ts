@@ -120,9 +120,9 @@ export class OutlierCounts {
   }
 
   private rate(failed: boolean): void {
-    const cells = (this.cells ??= new Int32Array(outlierCells))
-    Atomics.add(cells, this.at + OutlierCell.Replies, 1)
-    if (!failed) Atomics.add(cells, this.at + OutlierCell.Successes, 1)
+    this.cells ??= new Int32Array(outlierCells)
+    Atomics.add(this.cells, this.at + OutlierCell.Replies, 1)
+    if (!failed) Atomics.add(this.cells, this.at + OutlierCell.Successes, 1)
   }
 
   private note(failure: number): void {

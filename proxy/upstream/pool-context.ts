@@ -1,5 +1,5 @@
 /** What the pools of one cluster share, and what they count for one endpoint. */
-import type { ConnectionPoolSpec } from '../../config/snapshot.ts'
+import type { ConnectionPoolSpec, Origin } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
@@ -16,6 +16,8 @@ export interface PoolContext {
   /** The cluster's name. */
   readonly cluster: string
   readonly settings: ConnectionPoolSpec
+  /** Where the settings were written, if anywhere. */
+  readonly origin: () => Origin | undefined
   readonly dialer: Dialer
   readonly makeClientCodec: (connection: Connection, owner: ClientCodecOwner) => ClientCodec
   readonly wheel: TimerWheel
@@ -50,6 +52,7 @@ export function overflowError(context: PoolContext, limit: Limit): ProxyError {
   return new ProxyError(ErrorCode.Overflow, Side.Upstream, {
     message: `${cluster} takes no more: ${limit.describe()}${also}`,
     retryable: true,
+    origin: context.origin(),
   })
 }
 

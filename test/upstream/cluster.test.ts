@@ -194,6 +194,7 @@ t.test('the status of a cluster is what /clusters shows', async (t) => {
       {
         address: '10.0.0.1:8080',
         healthy: true,
+        ejected: '',
         weight: 2,
         activeRequests: 0,
         connections: 1,
@@ -204,6 +205,7 @@ t.test('the status of a cluster is what /clusters shows', async (t) => {
       {
         address: '[fd00::1]:8080',
         healthy: false,
+        ejected: '',
         weight: 1,
         activeRequests: 0,
         connections: 0,
