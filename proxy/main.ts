@@ -35,6 +35,11 @@ const entries: readonly Entry[] = [
     load: () => import('./cli/iptables.ts'),
   },
   {
+    name: 'inject',
+    summary: 'Disturb calls of a running proxy on purpose, for a while.',
+    load: () => import('./cli/inject.ts'),
+  },
+  {
     name: 'demo',
     summary: 'Start a small mesh on this machine and watch a canary shift as you edit YAML.',
     load: () => import('./cli/demo.ts'),

@@ -13,6 +13,8 @@ import {
   problemsJson,
 } from './admin-views.ts'
 import type { Collector } from './collector.ts'
+import type { FaultDesk } from './fault-desk.ts'
+import { faultPage } from './fault-page.ts'
 import type { DoorAnswer, DoorReply, DoorRequest } from './http-door.ts'
 import { type Log, logLevels } from './log.ts'
 import type { Publisher } from './publisher.ts'
@@ -25,6 +27,7 @@ export interface AdminParts {
   readonly supervisor: Supervisor
   readonly readiness: Readiness
   readonly collector: Collector
+  readonly faults: FaultDesk
   readonly log: Log
   /** Prometheus text. */
   readonly metrics: () => Promise<DoorReply>
@@ -95,6 +98,11 @@ const pages: readonly Page[] = [
     answer: (parts) => parts.metrics(),
   },
   { path: '/server_info', help: 'version, uptime, options, ports, workers', answer: serverInfo },
+  {
+    path: '/faults',
+    help: 'what is disturbed on purpose; POST ?host=reviews&fault=abort 503 10%&for=60s does so, POST ?clear=all ends it',
+    answer: ({ faults }, request) => faultPage(faults, request),
+  },
   { path: '/logging', help: 'the log level; POST ?level=debug changes it', answer: logging },
   {
     path: '/drain',
@@ -116,7 +124,7 @@ export function adminAnswer(parts: AdminParts): DoorAnswer {
       return { status: 404, body: `there is no page ${request.path}\n\n${helpText()}` }
     const reading = request.method === 'GET' || request.method === 'HEAD'
     if (page.changes === true && request.method !== 'POST') return notAllowed(request, 'POST')
-    if (page.changes !== true && !reading && page.path !== '/logging')
+    if (page.changes !== true && !reading && !['/logging', '/faults'].includes(page.path))
       return notAllowed(request, 'GET')
     return page.answer(parts, request)
   }

@@ -23,6 +23,20 @@ export function freePort(address: string): Promise<number> {
   return tryPort(address, 0)
 }
 
+/** The same in every worker: a bind on port 0 gets a port, another one must be free. */
+export async function fixedBind<
+  Bind extends {
+    readonly service: string
+    readonly port: number
+    readonly listen: { readonly address: string; readonly port: number }
+  },
+>(bind: Bind): Promise<Bind> {
+  const { address, port } = bind.listen
+  if (port === 0) return { ...bind, listen: { address, port: await freePort(address) } }
+  await mustBeFree({ what: `${bind.service}:${bind.port}`, option: '--bind' }, bind.listen)
+  return bind
+}
+
 /** Every address of both families, or of IPv4 where IPv6 is switched off. */
 export async function everyAddress(): Promise<'::' | '0.0.0.0'> {
   try {

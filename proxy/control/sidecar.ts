@@ -9,6 +9,7 @@ import { boundHeaps, sweepHeap } from '../base/memory.ts'
 import type { WorkerSettings } from '../worker/messages.ts'
 import { adminAnswer, healthAnswer, metricsAnswer } from './admin.ts'
 import { Collector, type SelfView } from './collector.ts'
+import { FaultDesk } from './fault-desk.ts'
 import { type Door, type DoorAnswer, type DoorReply, openDoor } from './http-door.ts'
 import type { Log } from './log.ts'
 import type { NameLookup } from './name-lookup.ts'
@@ -16,6 +17,7 @@ import { someoneListens } from './port-owner.ts'
 import { type Compiled, Publisher } from './publisher.ts'
 import { Readiness } from './readiness.ts'
 import { Resolver } from './resolver.ts'
+import { RestWatch } from './resting-memory.ts'
 import { Shutdown } from './shutdown.ts'
 import { StartFailure } from './start-failure.ts'
 import { type BoundPorts, Supervisor } from './supervisor.ts'
@@ -64,6 +66,7 @@ export class Sidecar {
   readonly readiness: Readiness
   readonly collector: Collector
   readonly resolver: Resolver
+  readonly faults: FaultDesk
   readonly shutdown: Shutdown
   readonly log: Log
   private readonly options: SidecarOptions
@@ -71,6 +74,7 @@ export class Sidecar {
   private watching: { close(): void } | undefined
   private namesGiven = false
   private sweeping: NodeJS.Timeout | undefined
+  private resting: RestWatch | undefined
   private ports: SidecarPorts | undefined
 
   constructor(options: SidecarOptions) {
@@ -107,6 +111,11 @@ export class Sidecar {
         this.sweepSoon()
       },
     })
+    this.faults = new FaultDesk({
+      snapshot: () => this.publisher.status.snapshot,
+      publish: (leases) => this.supervisor.setFaults(leases),
+      log,
+    })
     this.readiness = new Readiness(
       [
         { name: 'workers', waitingFor: () => this.supervisor.waitingFor },
@@ -129,6 +138,7 @@ export class Sidecar {
     this.watching = this.options.watch(() => void this.publisher.reload())
     this.ports = { ...ports, ...(await this.openDoors()) }
     this.sweepSoon()
+    this.resting = new RestWatch()
     return this.ports
   }
 
@@ -136,7 +146,9 @@ export class Sidecar {
   async stop(): Promise<void> {
     this.watching?.close()
     clearTimeout(this.sweeping)
+    this.resting?.stop()
     this.resolver.close()
+    this.faults.close()
     for (const door of this.doors) door.close()
     await this.supervisor.stop()
   }
@@ -193,6 +205,7 @@ export class Sidecar {
       supervisor: this.supervisor,
       readiness: this.readiness,
       collector: this.collector,
+      faults: this.faults,
       log: this.options.log,
       metrics: expose,
       names: () => this.resolver.status(),

@@ -2,12 +2,12 @@
  * Keeps N workers alive and in step: gives each the current snapshot, knows which have linked it,
  * replaces those that die without disturbing the rest, and drains them all at the end.
  */
-import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
+import type { EndpointSpec, FaultLease, Snapshot } from '../../config/snapshot.ts'
 import type { Instruments } from '../telemetry/instruments.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
 import type { Log } from './log.ts'
 import { Packer } from './packer.ts'
-import { freePort, mustBeFree } from './port-check.ts'
+import { fixedBind, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
 import { Sharing } from './sharing.ts'
@@ -68,6 +68,7 @@ export class Supervisor {
   /** The last snapshot some worker has linked. */
   private proven: Snapshot | undefined
   private logLevel: string
+  private faults: readonly FaultLease[] = []
   private starting:
     | { bound(ports: BoundPorts): void; failed(error: StartFailure): void }
     | undefined
@@ -142,6 +143,12 @@ export class Supervisor {
     this.broadcast({ type: 'log-level', level })
   }
 
+  /** Faults asked for at the admin port. */
+  setFaults(leases: readonly FaultLease[]): void {
+    this.faults = leases
+    this.broadcast({ type: 'faults', leases })
+  }
+
   /** Every worker listens and has linked the current snapshot. */
   get settled(): boolean {
     return this.waitingFor === ''
@@ -212,6 +219,7 @@ export class Supervisor {
       ...settings,
       id: seat.id,
       logLevel: this.logLevel,
+      faults: this.faults,
       binds: this.binds,
       outbound: { ...settings.outbound, port: ports?.outbound ?? settings.outbound.port },
       inbound: settings.inbound && {
@@ -335,13 +343,6 @@ export class Supervisor {
       `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${this.proven.version} (this is a bug of the proxy, please report it)`,
     )
   }
-}
-
-async function fixedBind(bind: Bind): Promise<Bind> {
-  const { address, port } = bind.listen
-  if (port === 0) return { ...bind, listen: { address, port: await freePort(address) } }
-  await mustBeFree({ what: `${bind.service}:${bind.port}`, option: '--bind' }, bind.listen)
-  return bind
 }
 
 function add(a: DrainLedger, b: DrainLedger): DrainLedger {

@@ -80,6 +80,9 @@ function receive(message: ToWorker): void {
         value: message.what === 'stats' ? stats() : clusters(),
       })
       break
+    case 'faults':
+      runtime.faults.replace(message.leases)
+      break
     case 'log-level':
       // Workers log through the main thread, which filters.
       break

@@ -1,6 +1,11 @@
 /** What main thread and workers say to each other. Counters are not among it: they live in shared memory. */
 
-import type { EndpointSpec, OutboundListenerSpec, Snapshot } from '../../config/snapshot.ts'
+import type {
+  EndpointSpec,
+  FaultLease,
+  OutboundListenerSpec,
+  Snapshot,
+} from '../../config/snapshot.ts'
 import type { Consecutive } from '../base/outlier-cells.ts'
 import type { Chunk, Place } from '../base/shared-parts.ts'
 
@@ -25,6 +30,8 @@ export interface WorkerSettings {
   /** `stdout`, `off`, a file, or undefined: as MeshConfig.accessLogFile says. */
   readonly accessLog: string | undefined
   readonly logLevel: string
+  /** Asked for at the admin port before this worker began. */
+  readonly faults?: readonly FaultLease[]
 }
 
 /**
@@ -70,6 +77,8 @@ export type ToWorker =
   /** Finish what runs, close the rest after `graceMs`. */
   | { readonly type: 'drain'; readonly direction: 'inbound' | 'all'; readonly graceMs: number }
   | { readonly type: 'log-level'; readonly level: string }
+  /** All that hold now, asked for at the admin port. */
+  | { readonly type: 'faults'; readonly leases: readonly FaultLease[] }
   | { readonly type: 'query'; readonly id: number; readonly what: 'clusters' | 'stats' }
   /** What must be the same in all workers; what comes before a snapshot holds for it. */
   | { readonly type: 'shared'; readonly message: SharedToWorker }
