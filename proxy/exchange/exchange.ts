@@ -5,6 +5,8 @@
 import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { Filtering } from '../filters/chain.ts'
+import { regexWork } from '../filters/regex.ts'
+import type { Rewrite } from '../filters/rewrite.ts'
 import type { ServerStream, StreamOwner } from '../http/codec.ts'
 import { stripClientControls } from '../http/forwarded.ts'
 import type { ResponseHead } from '../http/head.ts'
@@ -23,6 +25,7 @@ import {
   noHost,
   noRoute,
   serviceEntryHint,
+  tooMuchMatching,
   unusablePath,
   upgradeRefused,
 } from './refusals.ts'
@@ -69,9 +72,13 @@ export class Exchange implements StreamOwner, OpenExchange {
       return
     }
     head.target = target
+    regexWork.renew()
     const host = scope.routes.host(head.authority)
     const route = host?.match(head, pathOf(target))
-    if (route !== undefined) this.follow(route)
+    if (regexWork.gaveUp !== '') {
+      this.record.origin = host?.origin
+      this.fail(tooMuchMatching(regexWork.gaveUp))
+    } else if (route !== undefined) this.follow(route)
     else if (host === undefined) this.toUnknownHost()
     else {
       this.record.origin = host.origin
@@ -139,9 +146,17 @@ export class Exchange implements StreamOwner, OpenExchange {
         return
       }
       choice.requestEdits?.apply(stream.head.headers, record)
-      choice.rewrite?.apply(stream.head)
+      if (choice.rewrite !== undefined && !this.rewrite(choice.rewrite)) return
       this.deliver(cluster, action)
     }
+  }
+
+  private rewrite(rewrite: Rewrite): boolean {
+    regexWork.renew()
+    rewrite.apply(this.stream.head)
+    if (regexWork.gaveUp === '') return true
+    this.fail(tooMuchMatching(regexWork.gaveUp))
+    return false
   }
 
   /** Everything about the request is settled. */

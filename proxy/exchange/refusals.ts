@@ -11,6 +11,14 @@ export function unusablePath(target: string): ProxyError {
   })
 }
 
+/** filters/regex.ts bounds what expressions may cost. */
+export function tooMuchMatching(pattern: string): ProxyError {
+  return new ProxyError(ErrorCode.BadRequest, Side.Downstream, {
+    message: `holding this request against the expression ${JSON.stringify(pattern)} takes more work than one request may cost`,
+    detail: 'regex_work_exceeded',
+  })
+}
+
 export function noHost(): ProxyError {
   return new ProxyError(ErrorCode.BadRequest, Side.Downstream, {
     message: 'the request names no host',

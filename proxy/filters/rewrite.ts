@@ -2,11 +2,10 @@
  * Rewriting of path and authority before a request goes on (Istio HTTPRewrite; istio-observed 28,
  * 30). The query always stays. What was before is told upstream in x-envoy-original-*.
  */
-import type { RE2JS } from 're2js'
 import type { RewriteSpec, StringMatchSpec } from '../../config/snapshot.ts'
 import type { RequestHead } from '../http/head.ts'
 import { wireText } from '../http/wire-text.ts'
-import { compileRegex } from './regex.ts'
+import { RegexReplacer } from './regex-replacer.ts'
 
 /** What the route's uri condition matched: decides how much of the path a new uri replaces. */
 export class MatchedPath {
@@ -43,7 +42,7 @@ export class Rewrite {
 
   /** The target with which the request goes on. */
   target(target: string): string {
-    if (this.pattern !== undefined) return this.pattern.apply(target)
+    if (this.pattern !== undefined) return this.pattern.apply(target) ?? target
     return this.uri === undefined ? target : this.matched.replace(target, this.uri)
   }
 
@@ -59,32 +58,21 @@ export class Rewrite {
   }
 }
 
-/** RE2 GlobalReplace over the path: every hit, but no empty one right behind another. */
+/** RE2 GlobalReplace over the path. */
 class PatternRewrite {
-  private readonly pattern: RE2JS
-  /** Texts, and numbers of groups. */
-  private readonly parts: ReadonlyArray<string | number>
+  private readonly replacer: RegexReplacer
 
   constructor(spec: { readonly match: string; readonly rewrite: string }) {
-    this.pattern = compileRegex(spec.match)
-    this.parts = replacementParts(wireText(spec.rewrite))
+    this.replacer = new RegexReplacer(spec.match, replacementParts(wireText(spec.rewrite)))
   }
 
-  apply(target: string): string {
+  /** Undefined when the request's work is used up (filters/regex.ts): it must be refused. */
+  apply(target: string): string | undefined {
     const question = target.indexOf('?')
     const path = question < 0 ? target : target.slice(0, question)
-    const groups = this.pattern.groupCount()
-    let lastEnd = -1
-    const changed = this.pattern.matcher(path).replaceAll((...found: unknown[]) => {
-      const hit = String(found[0])
-      const at = Number(found[groups + 1])
-      if (hit === '' && at === lastEnd) return ''
-      lastEnd = at + hit.length
-      return this.parts
-        .map((part) => (typeof part === 'string' ? part : (found[part] ?? '')))
-        .join('')
-    })
-    return question < 0 ? changed : changed + target.slice(question)
+    const changed = this.replacer.replaceAll(path)
+    if (changed === undefined || question < 0) return changed
+    return changed + target.slice(question)
   }
 }
 

@@ -2,10 +2,9 @@
  * One StringMatch (or regular expression) compiled to the cheapest test that gives the same answer.
  * Values are wire text without line breaks. Hot: bench/micro/routing.bench.ts.
  */
-import type { RE2JS } from 're2js'
 import type { StringMatchSpec } from '../../config/snapshot.ts'
 import { unreachable } from '../base/invariant.ts'
-import { compileRegex } from '../filters/regex.ts'
+import { RegexMatcher } from '../filters/regex-matcher.ts'
 import { wireText } from '../http/wire-text.ts'
 import { Around, type PlainShape, plainShapes } from './plain-regex.ts'
 
@@ -28,7 +27,7 @@ interface Operands {
   readonly texts?: ReadonlySet<string>
   readonly shape?: PlainShape
   readonly tests?: readonly TextTest[]
-  readonly regex?: RE2JS
+  readonly regex?: RegexMatcher
 }
 
 const nothing: PlainShape = { before: Around.Nothing, literal: '', after: Around.Nothing }
@@ -42,7 +41,7 @@ export class TextTest {
   private readonly texts: ReadonlySet<string> | undefined
   private readonly shape: PlainShape
   private readonly tests: readonly TextTest[]
-  private readonly regex: RE2JS | undefined
+  private readonly regex: RegexMatcher | undefined
 
   private constructor(op: Op, operands: Operands) {
     this.op = op
@@ -76,7 +75,7 @@ export class TextTest {
   /** RE2 syntax, full match. */
   static ofRegex(pattern: string): TextTest {
     const shapes = plainShapes(pattern)
-    if (shapes === undefined) return new TextTest(Op.Regex, { regex: compileRegex(pattern) })
+    if (shapes === undefined) return new TextTest(Op.Regex, { regex: new RegexMatcher(pattern) })
     const literals = shapes.filter((shape) => shape.before === 0 && shape.after === 0)
     const tests = shapes
       .filter((shape) => shape.before !== 0 || shape.after !== 0)
@@ -135,7 +134,7 @@ export class TextTest {
         for (let i = 0; i < this.tests.length; i++) if (this.tests[i]!.test(value)) return true
         return false
       case Op.Regex:
-        return this.regex!.matches(isAscii(value) ? value : Buffer.from(value, 'latin1'))
+        return this.regex!.matches(isAscii(value) ? value : unicodeOf(value))
       default:
         return unreachable(this.op)
     }
@@ -150,6 +149,11 @@ function hasShape(value: string, { before, literal, after }: PlainShape): boolea
   if (after === Around.Nothing) return spare >= least && value.endsWith(literal)
   const at = value.indexOf(literal, least)
   return at >= least && (after === Around.Anything || at < spare)
+}
+
+/** Wire text as the UTF-8 it stands for. */
+function unicodeOf(value: string): string {
+  return Buffer.from(value, 'latin1').toString('utf8')
 }
 
 function isAscii(value: string): boolean {
