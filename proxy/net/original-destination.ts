@@ -1,6 +1,6 @@
 /**
  * Where a captured connection was going before the kernel sent it to the proxy: SO_ORIGINAL_DST, which
- * Node cannot ask for. The one place that calls the C library, through koffi.
+ * Node cannot ask for. One of two places that call the C library, through koffi (control/resting-memory.ts).
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
