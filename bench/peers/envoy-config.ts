@@ -32,6 +32,10 @@ export function tcpProxy(settings: object): object {
   )
 }
 
+export const tlsInspector = extension(
+  'filters.listener.tls_inspector.v3.TlsInspector',
+  'envoy.filters.listener.tls_inspector',
+)
 export const router = extension('filters.http.router.v3.Router', 'envoy.filters.http.router')
 export const cors = extension('filters.http.cors.v3.Cors', 'envoy.filters.http.cors')
 

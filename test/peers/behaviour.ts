@@ -1,7 +1,7 @@
 /** What one row of the comparison says: the same intent for both proxies, an upstream and a client. */
 import type { Dialogue } from './dialogue.ts'
 import type { Reason } from './differences.ts'
-import type { RawScript, Script } from './upstream.ts'
+import type { RawScript, Script, SecureScript } from './upstream.ts'
 
 export interface Difference {
   readonly why: Reason
@@ -42,9 +42,16 @@ export interface Behaviour {
     readonly listener?: string
     /** Fields of its tcp_proxy. */
     readonly tcp?: object
+    /** Instead of one tcp_proxy: one per server name of TLS. */
+    readonly chains?: ReadonlyArray<{
+      readonly serverNames: readonly string[]
+      readonly cluster: string
+    }>
   }
   /** Its services are opaque TCP, behind addresses and listeners of their own. */
   readonly tcp?: true
+  /** Where its TCP clients dial, if not the address of the service `host`. */
+  readonly dials?: { readonly address: string; readonly port: number }
   readonly client: (dialogue: Dialogue) => Promise<void>
   /** Access log lines to wait for; default: one per final reply. */
   readonly logs?: number
@@ -54,7 +61,7 @@ export interface Behaviour {
 }
 
 /** How an endpoint answers; `refused`: nothing listens; `silent`: the kernel drops the handshake. */
-export type Endpoint = Script | RawScript | 'refused' | 'silent'
+export type Endpoint = Script | RawScript | SecureScript | 'refused' | 'silent'
 
 /** An Envoy route action to `cluster` with Istio's defaults, as it writes them into every route. */
 export function to(cluster: string, settings: object = {}): object {

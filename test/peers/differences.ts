@@ -14,7 +14,7 @@ export const reasons = {
     why: '`unknown_destination` tells more than `direct_response`.',
   },
   'transport-words': {
-    what: 'The details of a refused connection end at the reset reason; Envoy adds `|delayed_connect_error:_Connection_refused`.',
+    what: 'The details of a failed connection end at the reset reason; Envoy adds what the transport said (`|delayed_connect_error:_Connection_refused`, `|TLS_error:…`).',
     why: 'The transport’s own words have an operator of their own, %UPSTREAM_TRANSPORT_FAILURE_REASON%.',
   },
   'tcp-details': {
@@ -125,8 +125,7 @@ export function everywhereReason(
   if (/^log \d+: attempts$/.test(path) && outrider === '0' && envoy === '1') return 'never-tried'
   if (/^log \d+: details$/.test(path) && envoy === '' && tcpDetails.has(outrider ?? ''))
     return 'tcp-details'
-  const refused = '|delayed_connect_error:_Connection_refused}'
-  if (/^log \d+: details$/.test(path) && `${outrider?.slice(0, -1)}${refused}` === envoy)
+  if (/^log \d+: details$/.test(path) && envoy?.startsWith(`${outrider?.slice(0, -1)}|`))
     return 'transport-words'
   if (/^log \d+: details$/.test(path) && refusedByCodec(outrider, envoy)) return 'reason-code'
   return undefined
@@ -140,6 +139,7 @@ const tcpDetails = new Set([
   'no_healthy_upstream',
   'tcp_session_idle_timeout',
   'overflow',
+  'unknown_destination',
 ])
 
 /** Envoy has one name for nearly all that its parser refuses. */

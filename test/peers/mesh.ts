@@ -8,6 +8,7 @@ import {
   loadAssignment,
   router,
   tcpProxy,
+  tlsInspector,
 } from '../../bench/peers/envoy-config.ts'
 import { envoyLog } from '../support/envoy.ts'
 import { type Behaviour, to } from './behaviour.ts'
@@ -103,7 +104,17 @@ function opaqueListeners(behaviours: readonly Behaviour[]): object[] {
     .filter(({ tcp }) => tcp)
     .map(({ host, envoy = {} }) => {
       const log = { stat_prefix: host, access_log: [envoyLog] }
-      return listener(host, 0, tcpProxy({ ...log, ...(envoy.tcp ?? { cluster: host }) }))
+      const proxyTo = (settings: object) => tcpProxy({ ...log, ...settings })
+      const plain = listener(host, 0, proxyTo(envoy.tcp ?? { cluster: host }))
+      if (envoy.chains === undefined) return plain
+      const chains = envoy.chains.map(({ serverNames, cluster }) => ({
+        filter_chain_match: { server_names: serverNames },
+        filters: [proxyTo({ cluster })],
+      }))
+      // REGISTRY_ONLY: what no chain takes goes to a cluster without endpoints
+      const rest = { filters: [proxyTo({ cluster: 'BlackHoleCluster' })] }
+      const inspected = { listener_filters: [tlsInspector], default_filter_chain: rest }
+      return { ...plain, ...inspected, filter_chains: chains }
     })
 }
 
@@ -148,7 +159,8 @@ function virtualHost({ host, envoy = {} }: Behaviour): object {
 
 export function envoyClusters(behaviours: readonly Behaviour[], places: Places): object[] {
   const settings = new Map(behaviours.map(({ host, envoy }) => [host, envoy?.cluster ?? {}]))
-  return [...places].map(([name, ends]) => ({
+  const all = [...places, ['BlackHoleCluster', []] as const]
+  return all.map(([name, ends]) => ({
     name,
     type: 'STATIC',
     connect_timeout: '10s',

@@ -61,6 +61,8 @@ export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promis
   const doors = new Map([['', await sidecar.portFor(dialed, 80)]])
   const opaque = opaqueServices(behaviours)
   for (const [name, address] of opaque) doors.set(name, await sidecar.portFor(address, tcpPort))
+  for (const { dials, host } of behaviours)
+    if (dials !== undefined) doors.set(host, await sidecar.portFor(dials.address, dials.port))
   const clusters = envoyClusters(behaviours, theirs.places)
   const envoy = await Envoy.start(folder, envoyListeners(behaviours), clusters)
   t.teardown(async () => {
@@ -190,10 +192,12 @@ function outriderSide(
   opaque: ReadonlyMap<string, string>,
   upstreams: ReadonlyMap<Behaviour, Upstreams>,
 ): Side {
-  const linesOf = ({ host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
+  const linesOf = ({ dials, host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
     [...sidecar.exchanges, ...sidecar.connections]
       .filter(({ downstreamLocal, downstreamRemote }) =>
-        tcp ? downstreamLocal.address === opaque.get(host) : ports.includes(downstreamRemote.port),
+        tcp
+          ? downstreamLocal.address === (dials?.address ?? opaque.get(host))
+          : ports.includes(downstreamRemote.port),
       )
       .map((record) => ({
         status: 'status' in record ? record.status : 0,

@@ -1,5 +1,7 @@
 /** Endpoints that do exactly what a script says, down to the byte, and remember what they were asked. */
 import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { type Issued, TestAuthority } from '../support/certificates.ts'
 import { listening } from '../support/upstream.ts'
 import { type Fields, fieldOf, MessageReader } from './message.ts'
 
@@ -63,6 +65,12 @@ export class Call {
   }
 }
 
+/** Behind TLS, with a certificate of `tlsAuthority` for `tls.example`. */
+export type SecureScript = { readonly secure: Script }
+
+export const tlsAuthority = new TestAuthority()
+let issued: Issued | undefined
+
 /** Answers 200 with what was asked, when the request is whole. */
 export const ok: Script = async (call) => {
   await call.whole
@@ -83,6 +91,13 @@ export function firstThen(first: Script, then: Script): Script {
   return (call) => (call.total === 1 ? first(call) : then(call))
 }
 
+function secured(onSocket: (socket: Socket) => void): Server {
+  issued ??= tlsAuthority.issue({ names: ['tls.example'] })
+  const server = createTlsServer({ ...issued, allowHalfOpen: true }, onSocket)
+  server.on('tlsClientError', () => undefined)
+  return server
+}
+
 /** All endpoints of one behaviour on one side. */
 export class Upstreams {
   readonly seen: Seen[] = []
@@ -92,15 +107,17 @@ export class Upstreams {
   private readonly sockets = new Set<Socket>()
 
   /** Returns its port. `endpoint` names it in what is seen. */
-  async add(endpoint: string, script: Script | RawScript): Promise<number> {
-    const server = createServer({ allowHalfOpen: true }, (socket) => {
+  async add(endpoint: string, script: Script | RawScript | SecureScript): Promise<number> {
+    const onSocket = (socket: Socket): void => {
       this.sockets.add(socket)
       socket.on('close', () => this.sockets.delete(socket))
       socket.on('error', () => undefined)
       const connection = ++this.connections
       if ('raw' in script) this.listen(endpoint, script, socket, connection)
-      else this.serve(endpoint, script, socket, connection)
-    })
+      else this.serve(endpoint, 'secure' in script ? script.secure : script, socket, connection)
+    }
+    const server =
+      'secure' in script ? secured(onSocket) : createServer({ allowHalfOpen: true }, onSocket)
     this.servers.push(server)
     return listening(server)
   }

@@ -2,6 +2,7 @@
 import type { Behaviour } from '../behaviour.ts'
 import { edits } from './edits.ts'
 import { failures } from './failures.ts'
+import { faults } from './faults.ts'
 import { limits } from './limits.ts'
 import { ancient, malformed } from './malformed.ts'
 import { messages } from './messages.ts'
@@ -9,6 +10,7 @@ import { policies } from './policies.ts'
 import { retries } from './retries.ts'
 import { routing } from './routing.ts'
 import { tcp } from './tcp.ts'
+import { origination, tls } from './tls.ts'
 
 export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonly Behaviour[]]> = [
   ['Routing', routing],
@@ -19,5 +21,7 @@ export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonl
   ['Retries and timeouts', retries],
   ['Limits', limits],
   ['CORS, mirrors, hashing, outliers', policies],
+  ['Faults on purpose', faults],
   ['Opaque TCP', tcp],
+  ['TLS, passed through and originated', [...tls, ...origination]],
 ]

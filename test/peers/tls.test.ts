@@ -1,0 +1,4 @@
+import { origination, tls } from './behaviours/tls.ts'
+import { compareWithEnvoy } from './side-by-side.ts'
+
+await compareWithEnvoy([...tls, ...origination])
