@@ -19,7 +19,8 @@ const builtIn: RetrySpec = {
   retryOn: DEFAULT_CONDITIONS,
   statusCodes: [],
   backoffMs: DEFAULT_BACKOFF_MS,
-  ignorePreviousHosts: true,
+  ignorePreviousHosts: 'unless-hashed',
+  remoteLocalities: false,
   origin: undefined,
 }
 
@@ -42,11 +43,19 @@ export function retrySpec(written: HttpRetry, origin: Origin): RetrySpec {
     retryOn: conditions.length === 0 ? DEFAULT_CONDITIONS : named,
     statusCodes,
     backoffMs: written.backoffMs ?? DEFAULT_BACKOFF_MS,
-    ignorePreviousHosts: written.retryIgnorePreviousHosts ?? true,
+    ignorePreviousHosts: written.retryIgnorePreviousHosts ?? 'unless-hashed',
+    remoteLocalities: written.retryRemoteLocalities,
     origin,
   }
 }
 
 function isStatus(token: string): boolean {
   return /^\d+$/.test(token)
+}
+
+/** Consistent hashing spares only a rule's only destination the avoidance, as in Istio. */
+export function forSeveralDestinations(spec: RetrySpec): RetrySpec {
+  return spec.ignorePreviousHosts === 'unless-hashed'
+    ? { ...spec, ignorePreviousHosts: true }
+    : spec
 }

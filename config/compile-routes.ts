@@ -6,7 +6,7 @@ import { faultsSpec } from './compile-faults.ts'
 import { authorityOf, headerEdits, noEdits } from './compile-headers.ts'
 import { isCatchAll, requestMatch, staticMiss } from './compile-matches.ts'
 import { mirrorSpecs } from './compile-mirrors.ts'
-import { retrySpec } from './compile-retries.ts'
+import { forSeveralDestinations, retrySpec } from './compile-retries.ts'
 import type { HttpRule } from './compile-rules.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
 import type { HttpRouteDestination } from './kinds.ts'
@@ -33,12 +33,14 @@ export class RuleCompiler {
   private readonly client: Client
   private readonly destinations: Destinations
   private readonly defaults: RetrySpec
+  private readonly severalDefaults: RetrySpec
   private readonly done = new Map<MeshRoutes, Map<number, CompiledRules>>()
 
   constructor(client: Client, destinations: Destinations, defaults: RetrySpec) {
     this.client = client
     this.destinations = destinations
     this.defaults = defaults
+    this.severalDefaults = forSeveralDestinations(defaults)
   }
 
   /** The same object for the same question: all hosts of a VirtualService share their routes. */
@@ -140,7 +142,7 @@ export class RuleCompiler {
   }
 
   private forward(rule: HttpRule, port: number): ForwardSpec {
-    const { route, timeoutMs, retries, headers } = rule.route
+    const { route, timeoutMs, headers } = rule.route
     const single = route.length === 1
     const authority = authorityOf(headers) ?? (single ? authorityOf(route[0]!.headers) : undefined)
     const faults = faultsSpec(rule)
@@ -151,15 +153,18 @@ export class RuleCompiler {
       destinations: this.legs(rule, port, authority !== undefined),
       rewrite: rewriteOf(rule, authority),
       timeoutMs,
-      retries:
-        retries === undefined
-          ? this.defaults
-          : retrySpec(retries, rule.source.originAt([...rule.path, 'retries'])),
+      retries: this.retries(rule, single),
       headers: single ? headerEdits(headers, route[0]!.headers) : headerEdits(headers),
       ...(faults === undefined ? {} : { faults }),
       ...(cors === undefined ? {} : { cors }),
       ...(mirrors.length === 0 ? {} : { mirrors }),
     }
+  }
+
+  private retries({ path, route: { retries }, source }: HttpRule, single: boolean): RetrySpec {
+    if (retries === undefined) return single ? this.defaults : this.severalDefaults
+    const spec = retrySpec(retries, source.originAt([...path, 'retries']))
+    return single ? spec : forSeveralDestinations(spec)
   }
 
   /** A leg whose cluster does not exist stays, with its weight: its requests are answered 503 (NC). */

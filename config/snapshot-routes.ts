@@ -137,7 +137,10 @@ export interface RetrySpec {
   readonly retryOn: readonly string[]
   readonly statusCodes: readonly number[]
   readonly backoffMs: number
-  readonly ignorePreviousHosts: boolean
+  /** A retry avoids endpoints that were tried; unless-hashed: where no consistent hashing picks them. */
+  readonly ignorePreviousHosts: boolean | 'unless-hashed'
+  /** After every second try, a retry leaves the levels of nearness that were tried. */
+  readonly remoteLocalities: boolean
   readonly origin: Origin | undefined
 }
 

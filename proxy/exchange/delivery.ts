@@ -101,6 +101,10 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     return this.retrying.tried ?? noneTried
   }
 
+  get triedLevels(): readonly number[] | undefined {
+    return this.retrying.triedLevels
+  }
+
   get originalDestination(): Address | undefined {
     return this.exchange.originalDestination
   }
@@ -247,7 +251,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     }
     this.attempt = undefined
     const waitMs = retrying.policy.backoffMs(retrying.retries, afterMs, random)
-    retrying.pause(attempt.endpoint)
+    retrying.pause(attempt.endpoint, this.cluster.spec.loadBalancer.hash !== undefined)
     this.backoff ??= new Timer(this, Deadline.Backoff)
     wheel.arm(this.backoff, waitMs)
     return true

@@ -19,6 +19,8 @@ import {
 
 /** How often a request is sent again because a reused connection was just being closed. */
 const mostRaces = 3
+/** Istio looks at the levels that were tried after every second try. */
+const triesPerLevel = 2
 /** Bodies up to this size can be sent again (Envoy's per-connection buffer). */
 const replayBytes = 1024 * 1024
 
@@ -26,6 +28,9 @@ export class Retrying {
   readonly policy: RetryPolicy
   /** Endpoints that failed and are to be avoided, oldest first. */
   readonly tried: Endpoint[] = []
+  /** Levels of nearness to be left; undefined: none. */
+  triedLevels: readonly number[] | undefined = undefined
+  private readonly levels: number[] = []
   /** So far, without those for reuse races. */
   retries = 0
   /** An interim reply reached the client: from here on nothing is repeated. */
@@ -111,11 +116,16 @@ export class Retrying {
     return true
   }
 
-  /** The attempt is over; the body waits for the next. */
-  pause(endpoint: Endpoint): void {
-    if (this.policy.spec.ignorePreviousHosts) this.tried.push(endpoint)
+  /** The attempt is over; the body waits for the next. `hashed`: consistent hashing picked its endpoint. */
+  pause(endpoint: Endpoint, hashed: boolean): void {
+    const { ignorePreviousHosts, remoteLocalities } = this.policy.spec
+    const avoided = ignorePreviousHosts === 'unless-hashed' ? !hashed : ignorePreviousHosts
+    if (avoided) this.tried.push(endpoint)
     this.retries++
     this.replay?.detach()
+    if (!remoteLocalities) return
+    this.levels.push(endpoint.priority)
+    if (this.levels.length % triesPerLevel === 0) this.triedLevels = [...new Set(this.levels)]
   }
 
   /** The reply is on its way to the client; `good`: no rule wanted it repeated. */

@@ -31,6 +31,7 @@ const noRetries: RetrySpec = {
   statusCodes: [],
   backoffMs: 25,
   ignorePreviousHosts: true,
+  remoteLocalities: false,
   origin: undefined,
 }
 const forwardAsIs: ForwardAction<Target> = {

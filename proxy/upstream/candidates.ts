@@ -66,7 +66,22 @@ export class Candidates implements DeadlineOwner {
   /** Undefined: there is none that may be used. */
   pick(request: PickRequest): Endpoint | undefined {
     const view = this.made ? this.view : this.make()
-    return view?.pick(request)
+    const { triedLevels } = request
+    const far = triedLevels === undefined ? undefined : this.pickFar(request, triedLevels)
+    return far ?? view?.pick(request)
+  }
+
+  /** By chance, of the nearest level that was not tried (Istio retryRemoteLocalities). */
+  private pickFar({ tried }: PickRequest, levels: readonly number[]): Endpoint | undefined {
+    let nearest: Endpoint[] = []
+    for (const member of this.members) {
+      const { priority } = member
+      if (priority < 0 || levels.includes(priority) || tried.includes(member)) continue
+      if (!isUsable(member) || priority > (nearest[0]?.priority ?? priority)) continue
+      if (priority !== nearest[0]?.priority) nearest = []
+      nearest.push(member)
+    }
+    return nearest[this.services.random.below(nearest.length)]
   }
 
   /** The cluster is no longer used. */

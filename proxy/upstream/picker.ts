@@ -12,6 +12,8 @@ export interface PickRequest {
   readonly originalDestination: Address | undefined
   /** Endpoints that failed this request already: avoided while there is another. Oldest first. */
   readonly tried: readonly Endpoint[]
+  /** Levels of nearness that a retry shall leave, while there is another. */
+  readonly triedLevels?: readonly number[] | undefined
   /** The text that consistent hashing goes by, the same for each try; undefined: it has none. */
   hashText?(key: HashKeySpec): string | undefined
 }

@@ -33,7 +33,8 @@ t.test(
         ],
         statusCodes: [],
         backoffMs: 25,
-        ignorePreviousHosts: true,
+        ignorePreviousHosts: 'unless-hashed',
+        remoteLocalities: false,
         origin: undefined,
       },
     })
@@ -54,14 +55,28 @@ t.test('retries', async (t) => {
   })
   t.equal(of({ attempts: 0 }).attempts, 0, 'switched off')
   t.match(
-    of({ attempts: 2, perTryTimeout: '2s', backoff: '1s', retryIgnorePreviousHosts: false }),
+    of({
+      attempts: 2,
+      perTryTimeout: '2s',
+      backoff: '1s',
+      retryIgnorePreviousHosts: false,
+      retryRemoteLocalities: true,
+    }),
     {
       perTryTimeoutMs: 2000,
       backoffMs: 1000,
       ignorePreviousHosts: false,
+      remoteLocalities: true,
     },
   )
   t.equal(of({ attempts: 1 }).origin?.name, 'x')
+  const two = { route: ['a', 'b'].map((host) => ({ destination: { host }, weight: 1 })) }
+  t.equal(of({ attempts: 1 }).ignorePreviousHosts, 'unless-hashed', '§2.12')
+  t.equal(
+    forwarding(firstOf({ retries: { attempts: 1 }, ...two })).retries.ignorePreviousHosts,
+    true,
+  )
+  t.equal(forwarding(firstOf(two)).retries.ignorePreviousHosts, true)
 })
 
 t.test(

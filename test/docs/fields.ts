@@ -16,8 +16,6 @@ export function documentedKinds(): ReadonlyMap<string, Type> {
 
 /** Where only some values take effect: by kind and path. Each such value is told by the schema or has no rival here. */
 const remarks: Readonly<Record<string, string>> = {
-  'VirtualService http[].retries.retryRemoteLocalities':
-    'endpoints of every locality are tried in any case',
   'Pod spec.containers[].name': 'for messages only',
   'EndpointSlice ports[].protocol': 'checked; ports are found by their name',
   'Sidecar ingress[].port.name': 'for messages only: `protocol` decides',
@@ -43,8 +41,6 @@ const remarks: Readonly<Record<string, string>> = {
     'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',
   'MeshConfig outboundTrafficPolicy.mode':
     'yes; ALLOW_ANY_DYNAMIC_DNS acts as ALLOW_ANY, told with file and line',
-  'MeshConfig defaultHttpRetryPolicy.retryRemoteLocalities':
-    'endpoints of every locality are tried in any case',
   'MeshConfig trustDomain': 'not before mutual TLS',
 }
 

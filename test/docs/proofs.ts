@@ -27,6 +27,7 @@ const retries: Proofs = {
   attempts: ['proxy/exchange/retrying.ts', 'test/flows/http.test.ts'],
   perTryTimeout: ['proxy/exchange/attempt.ts', 'test/flows/retries.test.ts'],
   retryOn: ['proxy/exchange/retry.ts', 'test/flows/retries.test.ts'],
+  retryRemoteLocalities: ['proxy/upstream/candidates.ts', 'test/config/compile-actions.test.ts'],
   retryIgnorePreviousHosts: ['proxy/exchange/retrying.ts', 'test/flows/retries.test.ts'],
   backoff: ['proxy/exchange/retry.ts', 'test/flows/retries.test.ts'],
 }

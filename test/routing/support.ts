@@ -59,6 +59,7 @@ export function forwardTo(cluster: string, more: Partial<ForwardSpec> = {}): For
       statusCodes: [],
       backoffMs: 25,
       ignorePreviousHosts: true,
+      remoteLocalities: false,
       origin: undefined,
     },
     headers: noEdits,

@@ -214,6 +214,27 @@ t.test('a retry leaves a level or locality when all there were tried', async (t)
   t.same(shared.shares({ originalDestination: undefined, tried: [first!] }), [0, 1000])
 })
 
+t.test('retryRemoteLocalities: a retry goes to the nearest level that was not tried', async (t) => {
+  const set = new Choice([at('r1', 0), at('r2', 0), at('r2', 1), at('r3', 0)], regions('r1', 'r3'))
+  const [near, far, further, next] = set.endpoints
+  const again = (triedLevels: readonly number[], ...tried: Endpoint[]) =>
+    set.shares({ originalDestination: undefined, tried, triedLevels })
+  set.candidates.pick(firstTry)
+  t.same(
+    [near, next, far, further].map((one) => one?.priority),
+    [0, 1, 2, 2],
+  )
+  t.same(again([0], near!), [0, 0, 0, 1000])
+  const [, second = 0, third = 0] = again([0, 1], near!, next!)
+  t.equal(second + third, 1000)
+  t.ok(second > 400 && third > 400, 'by chance within the level')
+  t.same(again([0, 1], near!, next!, far!), [0, 0, 1000, 0])
+  t.same(again([0, 1, 2]), [1000, 0, 0, 0], 'all were tried: as at first')
+  set.eject(3)
+  const [, one = 0, other = 0, none = 0] = again([0], near!)
+  t.same([one + other, none], [1000, 0], 'only those in service')
+})
+
 t.test('zones are balanced as Envoy does', async (t) => {
   const census = (...counts: readonly number[]) =>
     new Map(counts.map((count, i) => [`z${i + 1}`, count] as const).filter(([, n]) => n > 0))
