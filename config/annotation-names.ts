@@ -13,6 +13,8 @@ export const Annotation = {
   Faults: 'outrider.dev/faults',
   /** VirtualService: `before-retries` or `each-try`. */
   FaultPlacement: 'outrider.dev/fault-placement',
+  /** VirtualService: `header:x-user`, `cookie:session`, `query:user` or `source-ip` (compile-sticky.ts). */
+  StickyWeights: 'outrider.dev/sticky-weights',
   /** VirtualService: a whole number. */
   FaultSeed: 'outrider.dev/fault-seed',
   /** DestinationRule: `true` lets outlierDetection eject one endpoint of a small cluster. */

@@ -8,6 +8,7 @@ import { ANNOTATION_PREFIX, Annotation } from './annotation-names.ts'
 import { loadBalancerComplaint } from './compile-balancing.ts'
 import { readPlacement, readSeed } from './compile-faults.ts'
 import { readRetryBudget } from './compile-retry-budget.ts'
+import { readStickyKey } from './compile-sticky.ts'
 import { didYouMean } from './diagnostics.ts'
 import { readFaults } from './fault-text.ts'
 import type { MeshIndex } from './mesh-index.ts'
@@ -22,7 +23,11 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [Annotation.LoadBalancer, { kind: 'DestinationRule', check: loadBalancerComplaint }],
   [Annotation.Faults, { kind: 'VirtualService', check: complaintOf(readFaults) }],
   [Annotation.FaultPlacement, { kind: 'VirtualService', check: complaintOf(readPlacement) }],
+  [Annotation.StickyWeights, { kind: 'VirtualService', check: complaintOf(readStickyKey) }],
   [Annotation.FaultSeed, { kind: 'VirtualService', check: complaintOf(readSeed) }],
+  [Annotation.AlwaysEjectOne, { kind: 'DestinationRule', check: ejectOneComplaint }],
+  [Annotation.FailurePercentage, { kind: 'DestinationRule', check: failurePercentageComplaint }],
+  [Annotation.SuccessRate, { kind: 'DestinationRule', check: successRateComplaint }],
   [Annotation.RetryBudget, { kind: 'DestinationRule', check: complaintOf(readRetryBudget) }],
 ])
 

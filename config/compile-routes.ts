@@ -8,6 +8,7 @@ import { isCatchAll, requestMatch, staticMiss } from './compile-matches.ts'
 import { mirrorSpecs } from './compile-mirrors.ts'
 import { forSeveralDestinations, retrySpec } from './compile-retries.ts'
 import type { HttpRule } from './compile-rules.ts'
+import { stickySpec } from './compile-sticky.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
 import type { HttpRouteDestination } from './kinds.ts'
 import type {
@@ -147,6 +148,7 @@ export class RuleCompiler {
     const authority = authorityOf(headers) ?? (single ? authorityOf(route[0]!.headers) : undefined)
     const faults = faultsSpec(rule)
     const cors = corsSpec(rule)
+    const sticky = single ? undefined : stickySpec(rule.source)
     const mirrors = mirrorSpecs(rule, port, this.destinations)
     return {
       kind: 'forward',
@@ -157,6 +159,7 @@ export class RuleCompiler {
       headers: single ? headerEdits(headers, route[0]!.headers) : headerEdits(headers),
       ...(faults === undefined ? {} : { faults }),
       ...(cors === undefined ? {} : { cors }),
+      ...(sticky === undefined ? {} : { sticky }),
       ...(mirrors.length === 0 ? {} : { mirrors }),
     }
   }

@@ -87,9 +87,25 @@ export interface ForwardSpec {
   readonly faults?: FaultsSpec
   /** Absent: none. */
   readonly cors?: CorsSpec
+  /** Absent: each request draws its destination. */
+  readonly sticky?: StickySpec
   /** Absent: none; each draws on its own. */
   readonly mirrors?: readonly MirrorSpec[]
 }
+
+/** Callers keep their destination (Outrider's annotation). */
+export interface StickySpec {
+  readonly key: StickyKeySpec
+  readonly origin: Origin
+}
+
+/** What of a request chooses; one without it is drawn. */
+export type StickyKeySpec =
+  /** Lower case. */
+  | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'cookie'; readonly name: string }
+  | { readonly kind: 'query'; readonly name: string }
+  | { readonly kind: 'source-ip' }
 
 /** Where copies of requests go (Istio mirror, mirrors). */
 export interface MirrorSpec {

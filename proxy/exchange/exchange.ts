@@ -12,13 +12,14 @@ import { stripClientControls } from '../http/forwarded.ts'
 import type { ResponseHead } from '../http/head.ts'
 import { canonicalTarget, pathOf } from '../http/path.ts'
 import type { Address } from '../net/address.ts'
-import type { Choice, ForwardAction, Route } from '../routing/route.ts'
+import type { Choice, ForwardAction, Route, Sticky } from '../routing/route.ts'
 import { ExchangeRecord } from '../telemetry/exchange-record.ts'
 import type { Cluster } from '../upstream/cluster.ts'
 import { answer, answerAsIs, answerDirectly, answerFailure, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import { describeAbort, describeRequest, hasAuthority } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
+import { HashText } from './hash-text.ts'
 import { Mirroring } from './mirror.ts'
 import {
   noCluster,
@@ -121,7 +122,10 @@ export class Exchange implements StreamOwner, OpenExchange {
     record.routeName = route.name
     record.origin = route.origin
     if (action.kind === 'forward') {
-      this.choice = action.split.pick(scope.services.random)
+      this.choice =
+        action.sticky === undefined
+          ? action.split.pick(scope.services.random)
+          : this.stickyChoice(action, action.sticky)
       record.cluster = this.choice.spec.cluster
     }
     if (filters !== undefined) {
@@ -129,6 +133,12 @@ export class Exchange implements StreamOwner, OpenExchange {
       if (!this.filtering.run()) return
     }
     this.onFiltered()
+  }
+
+  private stickyChoice({ split }: ForwardAction<Target>, sticky: Sticky): Choice<Target> {
+    const text = new HashText(this.stream).of(sticky.key)
+    if (text === undefined || text === '') return split.pick(this.scope.services.random)
+    return split.choices[sticky.split.index(text)]!
   }
 
   /** The route's filters let the request pass. */

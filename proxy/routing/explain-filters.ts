@@ -9,10 +9,11 @@ import type {
 } from '../../config/snapshot.ts'
 import { faultText, shareText } from '../filters/fault-plan.ts'
 import type { RequestHead } from '../http/head.ts'
+import { stickyText } from './explain-sticky.ts'
 import { TextTest } from './text-test.ts'
 
 export interface FilterOutcome {
-  /** One word: `cors`, `mirror`. */
+  /** One word: `sticky`, `fault`, `cors`, `mirror`. */
   readonly name: string
   /** One sentence without its end mark. */
   readonly text: string
@@ -24,7 +25,10 @@ export function explainFilters(
   head: RequestHead,
   { clusters }: Pick<Snapshot, 'clusters'>,
 ): FilterOutcome[] {
+  const { cors, faults, mirrors = [], sticky } = forward
   const found: FilterOutcome[] = []
+  if (sticky !== undefined)
+    found.push({ name: 'sticky', text: stickyText(forward, head), origin: sticky.origin })
   for (const fault of faults?.beforeRetries ?? [])
     found.push({ name: 'fault', text: faultLine(fault, 'requests'), origin: fault.origin })
   for (const fault of faults?.eachTry ?? [])

@@ -7,6 +7,7 @@ import type {
   Origin,
   RetrySpec,
   RouteSpec,
+  StickyKeySpec,
 } from '../../config/snapshot.ts'
 import { FilterChain } from '../filters/chain.ts'
 import { CorsFilter } from '../filters/cors.ts'
@@ -17,6 +18,7 @@ import { authorityOf, HeaderEdits } from '../filters/header-edits.ts'
 import { Redirect } from '../filters/redirect.ts'
 import { MatchedPath, Rewrite } from '../filters/rewrite.ts'
 import { RequestTest } from './predicates.ts'
+import { StickySplit } from './sticky-split.ts'
 import { TextTest } from './text-test.ts'
 import { TrafficSplit } from './traffic-split.ts'
 
@@ -31,6 +33,12 @@ export interface Choice<Target> {
   readonly responseEdits: HeaderEdits | undefined
   /** To be applied after requestEdits; undefined: path and authority stay. */
   readonly rewrite: Rewrite | undefined
+}
+
+/** Callers keep their destination: the text chooses among `split.choices`. */
+export interface Sticky {
+  readonly key: StickyKeySpec
+  readonly split: StickySplit
 }
 
 /** Where copies of requests go. */
@@ -48,6 +56,8 @@ export interface ForwardAction<Target> {
   readonly retries: RetrySpec
   /** Of every try; absent: none. */
   readonly faults?: FaultPlan | undefined
+  /** Absent: `split` draws. */
+  readonly sticky?: Sticky | undefined
   /** Absent: none. */
   readonly mirrors?: ReadonlyArray<Mirror<Target>> | undefined
 }
@@ -144,10 +154,17 @@ function linkForward<Target>(
   })
   const split = new TrafficSplit(spec.destinations, choices)
   const mirrors = spec.mirrors?.map((mirror) => ({ target: context.resolve(mirror), spec: mirror }))
+  const sticky = spec.sticky && {
+    key: spec.sticky.key,
+    split: new StickySplit(
+      spec.destinations.map(({ cluster }) => cluster),
+      spec.destinations,
+    ),
+  }
   const { faults: disturbed, retries, timeoutMs } = spec
   const faults =
     disturbed === undefined || disturbed.eachTry.length === 0 ? undefined : new FaultPlan(disturbed)
-  return { kind: 'forward', split, timeoutMs, retries, faults, mirrors }
+  return { kind: 'forward', split, sticky, timeoutMs, retries, faults, mirrors }
 }
 
 function bodyOf({ body, base64 }: DirectResponseSpec): Buffer {
