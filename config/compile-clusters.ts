@@ -55,7 +55,7 @@ export function buildClusters(
     if (!endpoints.knowsNode) tellUnknownNode(service, client)
     for (const port of service.ports) {
       const found = endpoints.of(service, port)
-      if (found.length > 0 || service.discovery !== 'original-destination')
+      if (found.length > 0 || !isOnDemand(service.discovery))
         built.endpointSets.set(endpointSetKey(port.number, service.hostname), found)
       const names = ['', ...(rule?.subsets.keys() ?? [])]
       for (const subset of names) {
@@ -94,13 +94,12 @@ function clusterSpec(
   const outliersAt = blockPlace('outlierDetection', rule, port.number, subset, client)
   const balancedAt = blockPlace('loadBalancer', rule, port.number, subset, client)
   const annotations = rule?.source.annotations ?? noLabels
-  const near =
-    service.discovery === 'original-destination'
-      ? undefined
-      : nearness.of(service, blocks, balancedAt, outliersAt)
+  const near = isOnDemand(service.discovery)
+    ? undefined
+    : nearness.of(service, blocks, balancedAt, outliersAt)
   const loadBalancer = balancing.for(blocks.loadBalancer, annotations, near?.locality)
   const discovery = loadBalancer.kind === 'PASSTHROUGH' ? 'original-destination' : service.discovery
-  const original = discovery === 'original-destination'
+  const original = isOnDemand(discovery)
   const { hostname, name, namespace, external } = service
   const acting = {
     name: clusterName(port.number, subset, hostname),
@@ -144,6 +143,11 @@ function balancingOrigins(
     ...(place === undefined ? {} : { loadBalancerOrigin: place.resource.originAt(place.path) }),
     ...(localityOrigin === undefined ? {} : { localityOrigin }),
   }
+}
+
+/** Endpoints come with the requests. */
+function isOnDemand(discovery: ClusterSpec['discovery']): boolean {
+  return discovery === 'original-destination' || discovery === 'dynamic-dns'
 }
 
 function policyOrigin(rule: MergedRule, subset: string): ClusterSpec['policyOrigin'] {

@@ -184,6 +184,7 @@ export class EndpointIndex {
         yield* this.ofPod(pod, portOfPod(pod, written.targetPort), service)
     if (Object.keys(spec.selector).length > 0)
       for (const entry of this.entriesByLabel.find(namespace, spec.selector)) {
+        if (!isReachable(entry.spec)) continue
         const { targetPort } = written
         const number = typeof targetPort === 'number' ? targetPort : written.port
         yield this.ofWorkloadEntry(entry.spec, written.name, number, entry.name)
@@ -267,14 +268,15 @@ export class EndpointIndex {
     )
     if (written === undefined) return
     const number = written.targetPort ?? written.number
-    for (const endpoint of spec.endpoints)
+    for (const endpoint of spec.endpoints.filter(isReachable))
       yield this.ofWorkloadEntry(endpoint, written.name, number, '')
     const selector = spec.workloadSelector
     if (selector !== undefined) {
       for (const pod of this.podsByLabel.find(namespace, selector))
         yield* this.ofPod(pod, number, undefined)
       for (const selected of this.entriesByLabel.find(namespace, selector))
-        yield this.ofWorkloadEntry(selected.spec, written.name, number, selected.name)
+        if (isReachable(selected.spec))
+          yield this.ofWorkloadEntry(selected.spec, written.name, number, selected.name)
     } else if (spec.endpoints.length === 0 && spec.resolution !== 'STATIC')
       yield external(hostname, number)
   }
@@ -303,6 +305,11 @@ export class EndpointIndex {
 /** As slices name the Service they belong to. */
 export function nameOf({ namespace, name }: Of<'Service'> | Of<'ServiceEntry'>): string {
   return `${namespace}/${name}`
+}
+
+/** Without an address it is behind a gateway of its network, and gateways are not known here. */
+function isReachable({ address }: WorkloadEntrySpec): boolean {
+  return address !== ''
 }
 
 function byPlace(a: EndpointSpec, b: EndpointSpec): number {

@@ -85,7 +85,7 @@ const DISCOVERY = {
   STATIC: 'static',
   DNS: 'strict-dns',
   DNS_ROUND_ROBIN: 'logical-dns',
-  DYNAMIC_DNS: 'original-destination',
+  DYNAMIC_DNS: 'dynamic-dns',
 } as const
 
 /** Entries of one namespace for one host are one service: ports are merged, oldest first. */

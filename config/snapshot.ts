@@ -113,8 +113,14 @@ export interface ClusterSpec {
   /**
    * static: endpoints are addresses. strict-dns: endpoint addresses are names, all answers are used.
    * logical-dns: one answer per new connection. original-destination: the connection's own.
+   * dynamic-dns: the host that the request or the server name asks for, on the cluster's port.
    */
-  readonly discovery: 'static' | 'strict-dns' | 'logical-dns' | 'original-destination'
+  readonly discovery:
+    | 'static'
+    | 'strict-dns'
+    | 'logical-dns'
+    | 'original-destination'
+    | 'dynamic-dns'
   readonly service: string
   readonly serviceName: string
   readonly serviceNamespace: string

@@ -189,12 +189,6 @@ function checkDynamic(spec: Entry, place: Place): void {
         ['ports', index],
         'DYNAMIC_DNS is possible for HTTP, HTTP2, GRPC and TLS ports only',
       )
-  place.warn(
-    ['resolution'],
-    'is known, not yet implemented: the hosts are not resolved',
-    '',
-    'OUT-NOTYET',
-  )
 }
 
 function checkEndpointPorts(spec: Entry, place: Place): void {

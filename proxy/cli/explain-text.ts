@@ -135,6 +135,8 @@ function destinationText(destination: DestinationOutcome): string[] {
   }
   if (refusal !== '') more(`answered ${refusal}`)
   if (destination.discovery === 'original-destination') more('the address that was called')
+  if (destination.discovery === 'dynamic-dns')
+    more('the host that was asked for, resolved on demand')
   if (destination.endpoints.length > 0) more(endpointsText(destination))
   if (destination.endpoints.length > 1) {
     const { loadBalancer, loadBalancerOrigin, nearness, nearnessOrigin } = destination

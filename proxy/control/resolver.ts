@@ -47,6 +47,8 @@ interface Name {
 }
 
 interface NamedSet {
+  /** The first address takes all new connections: its order matters. */
+  readonly ordered: boolean
   readonly specs: readonly EndpointSpec[]
   readonly names: ReadonlySet<string>
 }
@@ -78,7 +80,8 @@ export class Resolver {
       if (discovery !== 'strict-dns' && discovery !== 'logical-dns') continue
       const specs = snapshot.endpointSets.get(endpointSet) ?? []
       const names = new Set(specs.map(({ address }) => address).filter(isName))
-      if (names.size > 0) sets.set(endpointSet, { specs, names })
+      const ordered = discovery === 'logical-dns'
+      if (names.size > 0) sets.set(endpointSet, { ordered, specs, names })
       for (const name of names)
         refresh.set(name, Math.min(dnsRefreshMs, refresh.get(name) ?? dnsRefreshMs))
     }
@@ -238,18 +241,21 @@ export class Resolver {
     return Math.min(leastMs * 2 ** Math.min(entry.failures - 1, 10), mostAfterFailureMs, refreshMs)
   }
 
-  /** Name servers shuffle their answers: only another set of addresses is a change. */
+  /** Name servers shuffle their answers: another order matters only where the first one is taken. */
   private change(entry: Name, addresses: readonly string[]): void {
     const unique = [...new Set(addresses)]
     const before = new Set(entry.addresses)
-    if (unique.length === before.size && unique.every((address) => before.has(address))) return
+    const same = unique.length === before.size && unique.every((address) => before.has(address))
+    if (same && unique[0] === entry.addresses[0]) return
     entry.addresses = unique
-    this.options.log.debug(
-      { name: entry.name, addresses: unique },
-      `${entry.name} is ${unique.join(' ')}`,
-    )
-    for (const [key, { names }] of this.sets)
-      if (names.has(entry.name)) this.options.onEndpoints(key, this.endpointsOf(key))
+    if (!same)
+      this.options.log.debug(
+        { name: entry.name, addresses: unique },
+        `${entry.name} is ${unique.join(' ')}`,
+      )
+    for (const [key, { names, ordered }] of this.sets)
+      if (names.has(entry.name) && (ordered || !same))
+        this.options.onEndpoints(key, this.endpointsOf(key))
   }
 
   /** Each address takes weight, labels and port of the endpoint that named it; no address twice. */

@@ -15,7 +15,7 @@ import {
   setGrpcTimeout,
 } from '../http/forwarded.ts'
 import type { ResponseHead } from '../http/head.ts'
-import type { Address } from '../net/address.ts'
+import { type Address, hostOf } from '../net/address.ts'
 import type { ForwardAction } from '../routing/route.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
 import type { Cluster } from '../upstream/cluster.ts'
@@ -103,6 +103,11 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
 
   get triedLevels(): readonly number[] | undefined {
     return this.retrying.triedLevels
+  }
+
+  /** For the picker, where names are resolved on demand. */
+  get hostName(): string {
+    return hostOf(this.exchange.stream.head.authority)
   }
 
   get originalDestination(): Address | undefined {

@@ -22,3 +22,11 @@ export function sameAddress(a: Address, b: Address): boolean {
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1'
 }
+
+/** `Reviews:9080` as `reviews`, `[fd00::7]:80` as `fd00::7`. */
+export function hostOf(authority: string): string {
+  return authority
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase()
+}

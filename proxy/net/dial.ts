@@ -5,6 +5,7 @@ import { clock } from '../base/clock.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type DeadlineOwner, Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import { canonicalAddress, formatAddress } from './address.ts'
+import { DialRace } from './dial-race.ts'
 import type { Dialer, Dialing, DialReceiver, DialTarget } from './dialing.ts'
 import { writeHighMark } from './outlet.ts'
 import { SocketConnection } from './socket-connection.ts'
@@ -107,19 +108,25 @@ class Dial implements Dialing, DeadlineOwner {
     clock.refresh()
     const { address, tls } = this.target
     const at = formatAddress(address)
-    if (!this.shakingHands || tls === undefined)
-      this.fail(`cannot connect to ${at}: ${reasonOf(cause)}`, cause)
-    else {
+    if (!this.shakingHands || tls === undefined) {
+      const unresolved = cause.syscall === 'getaddrinfo'
+      const code = unresolved ? ErrorCode.DnsFailure : ErrorCode.ConnectFailure
+      this.fail(`cannot connect to ${at}: ${reasonOf(cause)}`, cause, code)
+    } else {
       const { serverName } = tls
       this.fail(tls.tls.explain(serverName === '' ? at : `${serverName} (${at})`, cause), cause)
     }
   }
 
-  private fail(message: string, cause?: NodeJS.ErrnoException): void {
+  private fail(
+    message: string,
+    cause?: NodeJS.ErrnoException,
+    code: ErrorCode = ErrorCode.ConnectFailure,
+  ): void {
     if (!this.settle()) return
     this.socket.destroy()
     this.receiver.onDialFailed(
-      new ProxyError(ErrorCode.ConnectFailure, Side.Upstream, { message, cause, retryable: true }),
+      new ProxyError(code, Side.Upstream, { message, cause, retryable: true }),
     )
   }
 
@@ -195,6 +202,11 @@ export class SocketDialer implements Dialer {
   }
 
   dial(target: DialTarget, receiver: DialReceiver): Dialing {
-    return new Dial(target, receiver, this.wheel)
+    const { alternatives, ...single } = target
+    const others = alternatives?.()
+    if (others === undefined || others.length === 0) return new Dial(target, receiver, this.wheel)
+    const race = new DialRace(single, others, receiver, this, this.wheel)
+    race.start()
+    return race
   }
 }

@@ -12,6 +12,8 @@ export interface DialTarget {
   /** Where to: an IP address and port, or a unix socket path with port 0. */
   readonly address: Address
   readonly timeoutMs: number
+  /** Further addresses of the same name, asked at each dial; undefined: there are none. */
+  readonly alternatives?: (() => readonly Address[]) | undefined
   /** TCP keep-alive probes; undefined: the system's choice. Zero fields: the system's value. */
   readonly keepalive:
     | { readonly probes: number; readonly timeMs: number; readonly intervalMs: number }

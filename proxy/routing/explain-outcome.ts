@@ -165,7 +165,7 @@ function missing(name: string, { clusters }: Endpoints): string {
 }
 
 function refusalOf(cluster: ClusterSpec, endpoints: readonly EndpointSpec[]): string {
-  if (cluster.discovery === 'original-destination') return ''
+  if (cluster.discovery === 'original-destination' || cluster.discovery === 'dynamic-dns') return ''
   if (endpoints.length === 0) {
     const labels = Object.entries(cluster.subsetLabels).map(([key, value]) => `${key}=${value}`)
     const whose = labels.length === 0 ? '' : ` with ${labels.join(', ')}`

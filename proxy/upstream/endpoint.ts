@@ -26,6 +26,10 @@ export interface EndpointOwner {
   readonly poolContext: PoolContext
   /** TLS takes the server name from each request's host. */
   readonly namesHosts: boolean
+  /** Its endpoints are addresses of one name, of which each new connection takes one. */
+  readonly isOneName: boolean
+  /** The other addresses of the name. */
+  alternativesTo(endpoint: Endpoint): readonly Address[]
   /** Source address for connections to `address`, or undefined. */
   sourceFor(address: string): string | undefined
   metricsFor(spec: EndpointSpec): ClusterMetrics
@@ -205,6 +209,7 @@ export class Endpoint {
       sourceAddress: this.owner.sourceFor(this.address.address),
       tls: tls && { tls, serverName },
       preface,
+      alternatives: this.owner.isOneName ? () => this.owner.alternativesTo(this) : undefined,
     }
     return this.ownTarget
   }

@@ -3,6 +3,7 @@
  * agreed on for one name must not carry requests for another.
  */
 import type { ProxyError } from '../base/errors.ts'
+import { hostOf } from '../net/address.ts'
 import type { Pool } from './pool.ts'
 
 export class NamedPools {
@@ -15,10 +16,7 @@ export class NamedPools {
 
   /** For requests to `authority`: the port tells nothing apart. */
   of(authority: string): Pool {
-    const name = authority
-      .replace(/:\d*$/, '')
-      .replace(/^\[(.*)\]$/, '$1')
-      .toLowerCase()
+    const name = hostOf(authority)
     const known = this.pools.get(name)
     if (known !== undefined) return known
     const pool: Pool = this.make(name, () => this.forget(name, pool))

@@ -1,7 +1,8 @@
-/** Endpoints made on demand, one per address that a client dialed; forgotten when unused. */
+/** Endpoints made on demand, one per address that a client dialed or host it asked for; forgotten when unused. */
 import type { ClusterSpec, EndpointSpec } from '../../config/snapshot.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { endpointKey } from '../base/outlier-cells.ts'
+import type { Address } from '../net/address.ts'
 import { Endpoint, type EndpointOwner } from './endpoint.ts'
 import type { Pick, PickRequest } from './picker.ts'
 
@@ -26,12 +27,8 @@ export class OriginalDestinations {
   }
 
   pick(request: PickRequest): Pick {
-    const destination = request.originalDestination
-    if (destination === undefined)
-      return this.refuse(
-        ErrorCode.NoHealthyUpstream,
-        'it goes where the client dialed, and that is not known: the connection was not captured',
-      )
+    const destination = this.destinationOf(request)
+    if (destination === undefined) return this.refuse(ErrorCode.NoHealthyUpstream, this.whyNone())
     const spec: EndpointSpec = {
       address: destination.address,
       port: this.cluster.originalPortOverride ?? destination.port,
@@ -51,6 +48,18 @@ export class OriginalDestinations {
     const endpoint = new Endpoint(spec, this.owner)
     this.made.set(key, endpoint)
     return endpoint.picked
+  }
+
+  /** By name where names are resolved on demand: the dial asks for its addresses. */
+  private destinationOf({ hostName = '', originalDestination }: PickRequest): Address | undefined {
+    if (this.cluster.discovery !== 'dynamic-dns') return originalDestination
+    return hostName === '' ? undefined : { address: hostName, port: this.cluster.port }
+  }
+
+  private whyNone(): string {
+    return this.cluster.discovery === 'dynamic-dns'
+      ? 'it goes to the host that is asked for by Host or server name, and none was'
+      : 'it goes where the client dialed, and that is not known: the connection was not captured'
   }
 
   /** Its last connection is gone. */

@@ -10,6 +10,8 @@ export type Pick = PickedEndpoint | { readonly kind: 'refuse'; readonly error: P
 /** What a pick may depend on; an exchange's delivery implements it itself. */
 export interface PickRequest {
   readonly originalDestination: Address | undefined
+  /** Host of the request or server name, without port; for names that are resolved on demand. */
+  readonly hostName?: string
   /** Endpoints that failed this request already: avoided while there is another. Oldest first. */
   readonly tried: readonly Endpoint[]
   /** Levels of nearness that a retry shall leave, while there is another. */

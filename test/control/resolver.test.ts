@@ -11,11 +11,12 @@ function naming(
   sets: Record<string, EndpointSpec[]>,
   dnsRefreshMs = 60_000,
   ip = '10.9.9.9',
+  discovery: ClusterSpec['discovery'] = 'strict-dns',
 ): Snapshot {
   const base = snapshotOf('v1', sets)
   const clusters = Object.keys(sets).map((set) => {
     // The resolver reads nothing else of a cluster.
-    const cluster = { discovery: 'strict-dns', endpointSet: set, dnsRefreshMs } as ClusterSpec
+    const cluster = { discovery, endpointSet: set, dnsRefreshMs } as ClusterSpec
     return [set, cluster] as const
   })
   const workload = { ...base.workload, addresses: [ip] }
@@ -184,4 +185,18 @@ t.test('with a real name server, a record that changes reaches the set', async (
   server.records.set('web.example', [{ value: '10.0.0.2', ttl: 0 }])
   await dns.changes.until(() => dns.sets.get('web')?.join() === '10.0.0.2:80')
   t.pass('the new address is in the set')
+})
+
+t.test('of a name with one answer per connection the first address is followed', async (t) => {
+  const lookup = new Scripted()
+  lookup.found('db.example', ['10.0.0.1', '10.0.0.2'], 1)
+  const { changes, resolver, sets, updates } = following(lookup)
+  const named = { db: [endpoint('db.example', 5432)] }
+  resolver.follow(naming(named, 60_000, '10.9.9.9', 'logical-dns'))
+  await changes.until(() => sets.get('db')?.[0] === '10.0.0.1:5432')
+  lookup.found('db.example', ['10.0.0.2', '10.0.0.1'], 1)
+  await changes.until(() => sets.get('db')?.[0] === '10.0.0.2:5432')
+  t.same(sets.get('db'), ['10.0.0.2:5432', '10.0.0.1:5432'], 'the other one stays for the race')
+  t.equal(updates(), 2)
+  resolver.close()
 })
