@@ -65,6 +65,12 @@ export class IdleShelf implements DeadlineOwner {
     return undefined
   }
 
+  /** One that lay idle since then was found closed: those that have lain longer are not trusted either. */
+  distrust(since: number): void {
+    while (this.shelf.length > 0 && this.shelf[0]!.idleSince <= since)
+      this.tooOld(this.shelf.shift()!)
+  }
+
   takeOldest(): PooledCodec | undefined {
     return this.shelf.shift()
   }

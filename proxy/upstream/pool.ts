@@ -187,6 +187,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
       if (this.account.requestBroke(error) && one.wasClosing(now)) {
         this.account.reuseRace()
         this.idle.limit.closedAfter(one.idleAge, now)
+        this.idle.distrust(one.usedAt - one.idleAge)
       }
     } else if (one.codec !== undefined && one.leaving === undefined) {
       reason = 'endpoint'

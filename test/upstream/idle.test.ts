@@ -203,3 +203,24 @@ t.test(
     t.ok(races <= 3, `${races} races in 2000 requests`)
   },
 )
+
+t.test('when one proves closed, those that lay idle for longer are closed too', async (t) => {
+  const world = new World()
+  const { endpoint } = world.endpoint()
+  const requests = [1, 2, 3, 4].map(() => new Request(endpoint))
+  for (const _ of requests) world.dialer.connectNext()
+  // Idle since 4 s, 3 s, 2 s and now: ages that agree with nothing.
+  for (const [i, request] of requests.entries()) {
+    request.codec!.finish()
+    if (i < 3) world.pass(800)
+  }
+  const first = new Request(endpoint)
+  const second = new Request(endpoint)
+  t.equal(second.codec, requests[2]!.codec)
+  second.codec!.breakOff()
+  t.ok(requests[0]!.codec!.destroyed)
+  t.ok(requests[1]!.codec!.destroyed)
+  t.notOk(first.codec!.destroyed, 'it was in use since')
+  const again = new Request(endpoint)
+  t.ok(again.waits, 'for a new one')
+})
