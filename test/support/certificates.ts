@@ -1,5 +1,11 @@
 /** Certificates for tests, made on the spot: a DER writer just large enough for X.509 (RFC 5280). */
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import {
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto'
 import { isIPv4 } from 'node:net'
 
 export interface Issued {
@@ -45,6 +51,18 @@ export class TestAuthority implements Issued {
     return { cert, key: pemOf(privateKey) }
   }
 
+  /** A revocation list of these certificates. */
+  revoke(...certificates: readonly string[]): string {
+    const algorithm = sequence(hex(oids.ecdsaSha256))
+    const [now, later] = [time(Date.now() - day), time(Date.now() + day)]
+    const entries = certificates.map((pem) => {
+      const { serialNumber } = new X509Certificate(pem)
+      return sequence(tagged(0x02, hex(serialNumber)), now)
+    })
+    const body = sequence(algorithm, nameOf(this.name), now, later, sequence(...entries))
+    return pem('X509 CRL', sequence(body, algorithm, bits(sign('sha256', body, this.secret))))
+  }
+
   private certificate(
     publicKey: KeyObject,
     subject: string,
@@ -64,9 +82,13 @@ export class TestAuthority implements Issued {
     if (extensions.length > 0) parts.push(tagged(0xa3, sequence(...extensions)))
     const body = sequence(...parts)
     const signature = bits(sign('sha256', body, this.secret))
-    const der = sequence(body, algorithm, signature).toString('base64')
-    return `-----BEGIN CERTIFICATE-----\n${der}\n-----END CERTIFICATE-----\n`
+    return pem('CERTIFICATE', sequence(body, algorithm, signature))
   }
+}
+
+function pem(label: string, der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
 }
 
 function pemOf(key: KeyObject): string {
