@@ -58,6 +58,21 @@ function lintAuthority(
   }
 }
 
+/** Conditions that are allowed and cannot be met, with the reason. */
+function neverMet(written: readonly string[]): Array<readonly [token: string, why: string]> {
+  const found: Array<readonly [string, string]> = []
+  for (const token of written)
+    if (token === 'retriable-headers')
+      found.push([
+        token,
+        'there is no field for the list of headers that it needs, in Istio neither',
+      ])
+    else if (token === 'http3-post-connect-failure') found.push([token, 'HTTP/3 is not spoken'])
+    else if (token === 'retriable-status-codes' && !written.some((other) => /^\d+$/.test(other)))
+      found.push([token, 'no status codes stand beside it'])
+  return found
+}
+
 /** Conditions under which the request may already have been acted upon. */
 const REPEATING = /^(5xx|gateway-error|reset|retriable-4xx|deadline-exceeded|internal|\d{3})$/
 const UNSAFE = ['POST', 'PATCH']
@@ -70,7 +85,12 @@ function lintRetries(
 ): void {
   const { retries } = route
   if (retries === undefined || retries.attempts <= 0) return
-  const repeating = (retries.retryOn ?? '').split(',').filter((token) => REPEATING.test(token))
+  const written = (retries.retryOn ?? '').split(',')
+  for (const [token, why] of neverMet(written)) {
+    const path = ['spec', 'http', rule, 'retries', 'retryOn']
+    index.add('info', 'OUT-RETRYNEVER', service, path, `${token} never applies: ${why}`)
+  }
+  const repeating = written.filter((token) => REPEATING.test(token))
   if (repeating.length === 0 || onlySafeMethods(route)) return
   const message = `${repeating.join(', ')} also repeats POST requests, which may have been acted upon`
   const hint = 'Give POST a rule of its own without retries, if it must not happen twice.'

@@ -328,6 +328,10 @@ t.test('traps are told where they are laid', async (t) => {
     `{${match}route: [{destination: {host: reviews}}], retries: {attempts: 2, retryOn: "${on}"}}`
   t.same(codes(rules(retried('5xx,connect-failure')), service('reviews')), ['7 info OUT-RETRYPOST'])
   t.same(codes(rules(retried('connect-failure,refused-stream')), service('reviews')), [])
+  for (const never of ['retriable-headers', 'http3-post-connect-failure', 'retriable-status-codes'])
+    t.same(codes(rules(retried(never)), service('reviews')), ['7 info OUT-RETRYNEVER'], never)
+  const codesBeside = retried('retriable-status-codes,503', 'match: [{method: {exact: GET}}], ')
+  t.same(codes(rules(codesBeside), service('reviews')), [])
   t.same(codes(rules(retried('503', 'match: [{method: {exact: GET}}], ')), service('reviews')), [])
 })
 

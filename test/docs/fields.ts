@@ -23,7 +23,7 @@ const remarks: Readonly<Record<string, string>> = {
   'Sidecar egress[].port.name': 'for messages only: `protocol` decides',
   'Sidecar egress[].port.targetPort': 'accepted, means nothing to a sidecar',
   'VirtualService http[].retries.retryOn':
-    'yes; `retriable-headers` and `http3-post-connect-failure` never occur',
+    'yes; conditions that cannot be met are told',
   'VirtualService http[].fault.abort.http2Error': 'refused: HTTP/2 errors cannot be injected',
   'VirtualService http[].fault.delay.exponentialDelay': 'refused, as in Istio',
   'DestinationRule trafficPolicy.loadBalancer.simple':
