@@ -86,6 +86,8 @@ export interface RestOptions {
   /** Microseconds of CPU used so far. */
   readonly cpu?: () => number
   readonly release?: () => void
+  /** Before it: threads get the time between two looks to give up what they hold. */
+  readonly prepare?: () => void
 }
 
 /** Looks now and then whether the process has come to rest after work. */
@@ -96,7 +98,9 @@ export class RestWatch {
   private readonly timer: NodeJS.Timeout
   private before: number
   private readonly leastBetween: number
+  private readonly prepare: () => void
   private worked = true
+  private state: 'watching' | 'preparing' | 'released' = 'watching'
   private looks = 0
 
   constructor(options: RestOptions = {}) {
@@ -104,6 +108,7 @@ export class RestWatch {
     this.cpu = options.cpu ?? cpuUsed
     const library = options.release === undefined ? loadCLibrary() : undefined
     this.release = options.release ?? (() => library && releaseMemory(library))
+    this.prepare = options.prepare ?? (() => {})
     this.mostAtRest = lookEveryMs * 1000 * restShare
     this.leastBetween = leastBetween
     this.before = this.cpu()
@@ -115,12 +120,26 @@ export class RestWatch {
     const used = now - this.before
     this.before = now
     this.looks--
-    if (used > this.mostAtRest) this.worked = true
-    else if (this.worked && this.looks <= 0) {
-      this.worked = false
-      this.looks = this.leastBetween
-      this.release()
+    switch (this.state) {
+      case 'watching':
+        if (used > this.mostAtRest) this.worked = true
+        else if (this.worked && this.looks <= 0) this.beginRest()
+        break
+      // What resting itself takes is no work.
+      case 'preparing':
+        this.release()
+        this.state = 'released'
+        break
+      case 'released':
+        this.state = 'watching'
     }
+  }
+
+  private beginRest(): void {
+    this.worked = false
+    this.looks = this.leastBetween
+    this.state = 'preparing'
+    this.prepare()
   }
 
   stop(): void {

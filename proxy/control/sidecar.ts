@@ -138,7 +138,7 @@ export class Sidecar {
     this.watching = this.options.watch(() => void this.publisher.reload())
     this.ports = { ...ports, ...(await this.openDoors()) }
     this.sweepSoon()
-    this.resting = new RestWatch()
+    this.resting = new RestWatch({ prepare: () => this.prepareRest() })
     return this.ports
   }
 
@@ -188,6 +188,11 @@ export class Sidecar {
       this.sweeping = undefined
       sweepHeap()
     }, sweepAfterMs).unref()
+  }
+
+  private prepareRest(): void {
+    sweepHeap()
+    this.supervisor.rest()
   }
 
   private namesAwaited(): string {
@@ -268,7 +273,10 @@ export class Sidecar {
     const { log, settleMs, graceMs, settings } = this.options
     return new Shutdown({
       log,
-      onBegin: () => this.readiness.drain(),
+      onBegin: () => {
+        this.readiness.drain()
+        this.supervisor.retire()
+      },
       openConnections: () =>
         this.collector.reader.value('downstreamActive', ['inbound']) +
         this.collector.reader.value('downstreamActive', ['outbound']),

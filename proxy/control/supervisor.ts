@@ -5,8 +5,8 @@
 import type { EndpointSpec, FaultLease, Snapshot } from '../../config/snapshot.ts'
 import type { Instruments } from '../telemetry/instruments.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
+import { Delivery, poisonedAfter } from './delivery.ts'
 import type { Log } from './log.ts'
-import { Packer } from './packer.ts'
 import { fixedBind, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
@@ -45,9 +45,7 @@ const listenersFailed = 'listeners'
 
 type Bind = WorkerSettings['binds'][number]
 
-/** Deaths of linking one snapshot before a replacement gets the last one that could be linked. */
-const poisonedAfter = 2
-
+/** Different lines of workers remembered. */
 const mostNotes = 1_000
 
 export class Supervisor {
@@ -61,18 +59,14 @@ export class Supervisor {
   /** What workers had logged, so that the others do not repeat it. */
   private readonly noted = new Set<string>()
   private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
-  private readonly packer = new Packer()
-  private current: Snapshot | undefined
-  /** Endpoints that changed since the current snapshot: replacements are told too. */
-  private readonly answers = new Map<string, readonly EndpointSpec[]>()
-  /** The last snapshot some worker has linked. */
-  private proven: Snapshot | undefined
+  private readonly delivery = new Delivery()
   private logLevel: string
   private faults: readonly FaultLease[] = []
   private starting:
     | { bound(ports: BoundPorts): void; failed(error: StartFailure): void }
     | undefined
   private stopping = false
+  private retired = false
 
   constructor(options: SupervisorOptions) {
     this.options = options
@@ -87,8 +81,8 @@ export class Supervisor {
     this.sharing = new Sharing({
       threads: ids.length,
       post: (worker, message) => this.seats[worker]?.post({ type: 'shared', message }),
-      current: () => this.current,
-      endpointsOf: (set) => this.answers.get(set) ?? this.current?.endpointSets.get(set) ?? [],
+      current: () => this.delivery.current,
+      endpointsOf: (set) => this.delivery.endpointsOf(set),
       log: options.log,
       instruments: options.instruments,
     })
@@ -119,23 +113,14 @@ export class Supervisor {
   }
 
   publish(snapshot: Snapshot): void {
-    this.current = snapshot
-    this.answers.clear()
     this.sharing.follow(snapshot)
-    const change = this.packer.change(snapshot)
-    for (const seat of this.seats) {
-      seat.linkDeaths = 0
-      if (seat.state !== 'starting' && seat.state !== 'serving') continue
-      if (seat.offered === change.base) seat.post({ type: 'snapshot', change })
-      else this.postWhole(seat)
-    }
+    this.delivery.publish(snapshot, this.seats)
     this.options.onChange?.()
   }
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
-    this.answers.set(set, endpoints)
     this.sharing.endpointsChanged(set, endpoints)
-    this.broadcast({ type: 'endpoints', set, endpoints })
+    this.delivery.endpoints(set, endpoints, this.seats)
   }
 
   setLogLevel(level: string): void {
@@ -149,6 +134,11 @@ export class Supervisor {
     this.broadcast({ type: 'faults', leases })
   }
 
+  /** Workers give back what they keep for work. */
+  rest(): void {
+    this.broadcast({ type: 'rest' })
+  }
+
   /** Every worker listens and has linked the current snapshot. */
   get settled(): boolean {
     return this.waitingFor === ''
@@ -159,7 +149,7 @@ export class Supervisor {
     const deaf = this.seats.filter((seat) => seat.state !== 'serving')
     if (deaf.length > 0)
       return `${deaf.length} of ${this.seats.length} workers are not listening yet`
-    const version = this.current?.version
+    const version = this.delivery.current?.version
     if (version === undefined) return 'no configuration has been published yet'
     const behind = this.seats.filter((seat) => seat.linked !== version)
     if (behind.length === 0) return ''
@@ -177,6 +167,12 @@ export class Supervisor {
       }),
     )
     return new Map(answers.filter(([, value]) => value !== undefined))
+  }
+
+  /** Replies tell clients to come back on other connections, and best to others. */
+  retire(): void {
+    this.retired = true
+    this.broadcast({ type: 'retire' })
   }
 
   /** Resolves with what became of the open work of all workers; cut off a second after the grace. */
@@ -231,18 +227,8 @@ export class Supervisor {
 
   private offer(seat: Seat): void {
     this.sharing.welcome(seat.id)
-    this.postWhole(seat)
-  }
-
-  /** A snapshot that kills its linkers would leave nobody serving: then the last good one stays. */
-  private postWhole(seat: Seat): void {
-    const { proven } = this
-    const poisoned = seat.linkDeaths >= poisonedAfter && proven !== this.current
-    const change =
-      poisoned && proven !== undefined ? new Packer().change(proven) : this.packer.whole()
-    if (change === undefined) return
-    seat.post({ type: 'snapshot', change })
-    for (const [set, endpoints] of this.answers) seat.post({ type: 'endpoints', set, endpoints })
+    this.delivery.whole(seat)
+    if (this.retired) seat.post({ type: 'retire' })
   }
 
   private receive(seat: Seat, message: FromWorker): void {
@@ -251,7 +237,7 @@ export class Supervisor {
         this.listening({ outbound: message.outbound, inbound: message.inbound })
         break
       case 'linked':
-        if (message.version === this.current?.version) this.proven = this.current
+        this.delivery.linked(message.version)
         this.options.onChange?.()
         break
       case 'failed':
@@ -336,11 +322,12 @@ export class Supervisor {
   }
 
   private warnOfPoison(seat: Seat): void {
-    if (seat.linkDeaths !== poisonedAfter || this.proven === undefined) return
-    const version = this.current?.version
+    const { proven } = this.delivery
+    if (seat.linkDeaths !== poisonedAfter || proven === undefined) return
+    const version = this.delivery.current?.version
     this.options.log.error(
-      { worker: seat.id, version, kept: this.proven.version },
-      `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${this.proven.version} (this is a bug of the proxy, please report it)`,
+      { worker: seat.id, version, kept: proven.version },
+      `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${proven.version} (this is a bug of the proxy, please report it)`,
     )
   }
 }

@@ -74,6 +74,11 @@ class ReceiveBuffers {
     else buffer.borrower?.onBufferReturned()
   }
 
+  /** Those kept for later are given up: the thread has come to rest. */
+  release(): void {
+    this.idle.length = 0
+  }
+
   private recycle(buffer: ReceiveBuffer): void {
     this.inFlightBytes -= buffer.bytes.length
     if (buffer.bytes.length === bulkBytes && this.idle.length < keptIdle) this.idle.push(buffer)

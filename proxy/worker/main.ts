@@ -68,6 +68,9 @@ function receive(message: ToWorker): void {
     case 'shared':
       runtime.shared.receive(message.message)
       break
+    case 'retire':
+      if (runtime.snapshot !== undefined) runtime.services.codecs.retire()
+      break
     case 'drain':
       void drain(runtime, doors, message.direction, message.graceMs).then((ledger) =>
         tell({ type: 'drained', ...ledger }),
@@ -85,6 +88,10 @@ function receive(message: ToWorker): void {
       break
     case 'log-level':
       // Workers log through the main thread, which filters.
+      break
+    case 'rest':
+      receiveBuffers.release()
+      shrinkHeap()
       break
     case 'stop':
       // Lines of the access log may still be on their way.

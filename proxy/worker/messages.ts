@@ -79,9 +79,13 @@ export type ToWorker =
   | { readonly type: 'log-level'; readonly level: string }
   /** All that hold now, asked for at the admin port. */
   | { readonly type: 'faults'; readonly leases: readonly FaultLease[] }
+  /** The end is near: replies are the last of their connections. A drain follows. */
+  | { readonly type: 'retire' }
   | { readonly type: 'query'; readonly id: number; readonly what: 'clusters' | 'stats' }
   /** What must be the same in all workers; what comes before a snapshot holds for it. */
   | { readonly type: 'shared'; readonly message: SharedToWorker }
+  /** Little is going on: give back what is kept for work. */
+  | { readonly type: 'rest' }
   | { readonly type: 'stop' }
 
 export type SharedToWorker =
