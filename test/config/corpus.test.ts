@@ -137,10 +137,7 @@ function linesWithoutEffect(text: string): number[] {
     const istioKind = /istio\.io/.test(all.slice(start, index + 3).join('\n'))
     if (/^kind:/.test(line)) kind = line.slice('kind: '.length).trim()
     if (kinds.test(line) && istioKind) lines.push(firstKey(all, start) + 1)
-    const field =
-      /^\s+(?:- )?(fault|mirror|corsPolicy|outlierDetection|trafficDistribution|mode: ISTIO_MUTUAL)/.exec(
-        line,
-      )
+    const field = /^\s+(?:- )?(mode: ISTIO_MUTUAL)/.exec(line)
     const acting =
       ['VirtualService', 'DestinationRule', 'ServiceEntry', 'Service'].includes(kind) &&
       istioKindOf(all, start)

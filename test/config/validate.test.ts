@@ -78,10 +78,7 @@ t.test('warnings alone give status 0', async (t) => {
   const folder = t.testdir({ 'b.yaml': TYPO.replace('timeOut: 5s', 'mirror: {host: reviews}') })
   const { status, out } = await validate(folder)
   t.equal(status, 0)
-  t.match(
-    out,
-    /b.yaml:8:5: warning: .*http\[0\].mirror is known, not yet implemented.*\(OUT-NOTYET\)/,
-  )
+  t.match(out, /b.yaml:8:14: warning: .*http\[0\].mirror.host: there is no service .*\(IST0101\)/)
 })
 
 t.test('several folders are one configuration', async (t) => {
