@@ -4,6 +4,7 @@ import { clock } from '../base/clock.ts'
 import { invariant, unreachable } from '../base/invariant.ts'
 import { shrinkHeap } from '../base/memory.ts'
 import { wheel } from '../base/timer-wheel.ts'
+import { replayMemory } from '../exchange/replay-buffer.ts'
 import { dialsUnderWay } from '../net/dial.ts'
 import { receiveBuffers } from '../net/receive-buffers.ts'
 import { openConnections } from '../net/socket-connection.ts'
@@ -114,6 +115,7 @@ function stats(): WorkerStats {
     dials: dialsUnderWay.count,
     timers: wheel.size,
     bufferBytesInFlight: receiveBuffers.inFlightBytes,
+    replayBytes: replayMemory.bytes,
     heapBytes: process.memoryUsage().heapUsed,
   }
   if (runtime.snapshot === undefined) return base

@@ -132,6 +132,7 @@ test(`${reloads} reloads lose no request and leave nothing behind`, {
     'upstreamDials',
     'upstreamWaiters',
     'bufferBytesInFlight',
+    'replayBytes',
   ])
     t.equal(after[name], 0, name)
   const grown = (after['heapBytes'] ?? 0) - (before['heapBytes'] ?? 0)
