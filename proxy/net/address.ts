@@ -4,8 +4,22 @@ export interface Address {
   readonly port: number
 }
 
+const slots = 1024
+/** Addresses of connections are the same objects for each of their requests: texts kept by object. */
+const asked: Array<Address | undefined> = new Array(slots).fill(undefined)
+const texts: string[] = new Array(slots).fill('')
+
 /** `10.0.0.7:80`, `[fd00::7]:80`, or the path of a unix socket. */
 export function formatAddress(a: Address): string {
+  const slot = a.port & (slots - 1)
+  if (asked[slot] === a) return texts[slot]!
+  const text = spell(a)
+  asked[slot] = a
+  texts[slot] = text
+  return text
+}
+
+function spell(a: Address): string {
   if (a.address.startsWith('/') || a.address.startsWith('@')) return a.address
   return a.address.includes(':') ? `[${a.address}]:${a.port}` : `${a.address}:${a.port}`
 }

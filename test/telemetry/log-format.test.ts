@@ -250,6 +250,10 @@ t.test('the line written out is the compiled one, on random records', async (t) 
       'serverName',
     ] as const)
       record[field] = any()
+    record.requestHeaders = new Headers()
+    if (random.below(2) === 0) record.requestHeaders.append('User-Agent', any())
+    if (random.below(2) === 0) record.requestHeaders.append('x-forwarded-for', any())
+    if (random.below(2) === 0) record.requestHeaders.append('X-Request-Id', any())
     record.version = [10, 11, 20][random.below(3)]!
     record.status = [0, 200, 503][random.below(3)]!
     record.flags = random.below(4) === 0 ? random.below(1 << 20) : 0
