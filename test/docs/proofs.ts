@@ -23,6 +23,23 @@ const pool: Proofs = {
   'http.idleTimeout': ['proxy/upstream/idle-shelf.ts', 'test/config/compile-clusters.test.ts'],
 }
 
+const detector = [
+  'proxy/control/outlier-detector.ts',
+  'test/config/compile-outliers.test.ts',
+] as const
+const counts = ['proxy/upstream/outlier-counts.ts', 'test/config/compile-outliers.test.ts'] as const
+const outliers: Proofs = {
+  consecutive5xxErrors: ['proxy/upstream/outlier-counts.ts', 'test/flows/outlier.test.ts'],
+  consecutiveGatewayErrors: ['proxy/upstream/outlier-counts.ts', 'test/flows/outlier.test.ts'],
+  splitExternalLocalOriginErrors: counts,
+  consecutiveLocalOriginFailures: counts,
+  interval: detector,
+  baseEjectionTime: detector,
+  maxEjectionPercent: ['proxy/control/outlier-detector.ts', 'test/flows/outlier.test.ts'],
+  minHealthPercent: ['proxy/upstream/priorities.ts', 'test/config/compile-outliers.test.ts'],
+  outlierDetectionHttpErrorCodes: counts,
+}
+
 const retries: Proofs = {
   attempts: ['proxy/exchange/retrying.ts', 'test/flows/http.test.ts'],
   perTryTimeout: ['proxy/exchange/attempt.ts', 'test/flows/retries.test.ts'],
@@ -123,9 +140,17 @@ const proofs: Readonly<Record<string, Proofs>> = {
       'test/config/compile-clusters.test.ts',
     ],
     ...below('trafficPolicy.connectionPool', pool),
+    ...below('trafficPolicy.outlierDetection', outliers),
     'trafficPolicy.retryBudget': [
       'proxy/upstream/retry-budget.ts',
       'test/config/compile-retry-budget.test.ts',
+    ],
+    'trafficPolicy.tls': ['proxy/net/tls.ts', 'test/flows/tls-origination.test.ts'],
+    'trafficPolicy.tls.caCrl': ['proxy/net/tls.ts', 'test/net/tls.test.ts'],
+    'trafficPolicy.tunnel': ['proxy/tcp/tunnel.ts', 'test/flows/tcp-transport.test.ts'],
+    'trafficPolicy.proxyProtocol': [
+      'proxy/net/proxy-header.ts',
+      'test/flows/tcp-transport.test.ts',
     ],
     'trafficPolicy.portLevelSettings': [
       'config/compile-policies.ts',
@@ -144,6 +169,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
     endpoints: ['config/compile-endpoints.ts', 'test/config/compile-endpoints.test.ts'],
     workloadSelector: ['config/compile-endpoints.ts', 'test/config/compile-endpoints.test.ts'],
     exportTo: ['config/compile-scope.ts', 'test/config/compile-hosts.test.ts'],
+    subjectAltNames: ['config/compile-transport.ts', 'test/flows/tls-origination.test.ts'],
   },
   WorkloadEntry: {
     '': ['config/compile-endpoints.ts', 'test/config/compile-endpoints.test.ts'],
@@ -161,6 +187,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
     tcpKeepalive: ['config/compile-policies.ts', 'test/config/compile-clusters.test.ts'],
     ...below('defaultHttpRetryPolicy', retries),
     ...below('defaultTrafficPolicy.connectionPool', pool),
+    ...below('defaultTrafficPolicy.outlierDetection', outliers),
     defaultServiceExportTo: ['config/compile-scope.ts', 'test/config/effects/mesh.yaml'],
   },
 }
