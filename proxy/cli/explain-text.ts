@@ -143,6 +143,7 @@ function destinationText(destination: DestinationOutcome): string[] {
     more(`chosen by ${loadBalancer}${byText(loadBalancerOrigin)}`)
     if (nearness !== '') more(`${nearness}${byText(nearnessOrigin)}`)
   }
+  if (destination.retryBudget !== '') more(destination.retryBudget)
   if (policy !== undefined) more(`policy: ${whereText(policy)}`)
   return lines
 }

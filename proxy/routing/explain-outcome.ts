@@ -6,6 +6,7 @@ import type {
   HeaderEditsSpec,
   HeaderOperationsSpec,
   Origin,
+  RetryBudgetSpec,
   RetrySpec,
   RouteSpec,
   Snapshot,
@@ -39,6 +40,8 @@ export interface DestinationOutcome {
   /** How one of the endpoints is chosen; `` when there is no cluster. */
   readonly loadBalancer: string
   readonly loadBalancerOrigin: Origin | undefined
+  /** `` where it is the default. */
+  readonly retryBudget: string
   /** Which endpoints come first, or ``. */
   readonly nearness: string
   readonly nearnessOrigin: Origin | undefined
@@ -132,6 +135,7 @@ export function explainDestinations(
       discovery: spec?.discovery,
       loadBalancer: spec === undefined ? '' : balancingText(spec.loadBalancer),
       loadBalancerOrigin: spec?.loadBalancerOrigin,
+      retryBudget: spec === undefined ? '' : retryBudgetText(spec.retryBudget),
       nearness: nearnessText(spec?.loadBalancer.locality),
       nearnessOrigin: spec?.localityOrigin,
       service: spec?.origin,
@@ -145,6 +149,19 @@ export function explainDestinations(
       })),
     }
   })
+}
+
+function retryBudgetText(spec: RetryBudgetSpec): string {
+  switch (spec.kind) {
+    case 'off':
+      return 'retries without a budget'
+    case 'concurrent':
+      return `retries: at once at most ${spec.percent} % of the requests under way, or ${spec.minConcurrency}`
+    default:
+      return spec.percent === 20 && spec.perSecond === 10
+        ? ''
+        : `retries: in every second at most ${spec.percent} % of its requests and ${spec.perSecond} more in vain`
+  }
 }
 
 function endpointsOf(cluster: ClusterSpec, { endpointSets }: Endpoints): EndpointSpec[] {

@@ -346,3 +346,39 @@ spec:
   const near = 'nearest first: those in the subzone, zone, region of (unknown)'
   t.match(text, `${near}${by('localityLbSetting')}`)
 })
+
+t.test('faults and a retry budget of its own are told', async (t) => {
+  const yaml = `${mesh}---
+apiVersion: v1
+kind: Service
+metadata: {name: weak, namespace: default}
+spec: {selector: {app: weak}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: weak, namespace: default}
+spec:
+  host: weak
+  trafficPolicy: {retryBudget: {percent: 30}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: weak, namespace: default, annotations: {outrider.dev/faults: "reset 100 1%"}}
+spec:
+  hosts: [weak]
+  http:
+  - route: [{destination: {host: weak}}]
+    fault:
+      delay: {fixedDelay: 2s, percentage: {value: 7}}
+`
+  const text = explanationText(explained('GET', 'http://weak/', [], yaml))
+  t.match(text, 'retries: at once at most 30 % of the requests under way, or 3')
+  t.match(
+    text,
+    /fault +7 % of the requests are delayed by 2000 ms, on purpose\n +VirtualService default\/weak/,
+  )
+  t.match(
+    text,
+    /fault +1 % of the tries are reset behind 100 bytes of the reply's body, on purpose/,
+  )
+})
