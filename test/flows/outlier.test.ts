@@ -132,6 +132,22 @@ test('refused connections, resets and timeouts count as errors', async (t) => {
   for (let i = 0; i < 10; i++) t.equal((await ask(sidecar.port, web)).status, 200)
 })
 
+test('a kept connection that breaks when it is used again counts for nothing', async (t) => {
+  const used = new Set<unknown>()
+  await using upstream = await Upstream.start((incoming, reply) => {
+    if (used.has(incoming.socket)) incoming.socket.destroy()
+    else reply.end('ok')
+    used.add(incoming.socket)
+  })
+  const settings = '{ consecutive5xxErrors: 1, maxEjectionPercent: 100 }'
+  await using sidecar = await Sidecar.start({
+    yaml: serviceYaml('web', [upstream.port]) + rule(settings) + noRetries,
+  })
+  for (let i = 0; i < 6; i++) t.equal((await ask(sidecar.port, web)).status, 200)
+  t.same(sidecar.sharing.outliers.journal.entries, [])
+  t.ok(sidecar.value('upstreamReuseRaces', ['outbound|80||web.default.svc.cluster.local']) > 0)
+})
+
 test('TCP: an endpoint that refuses connections is left out', async (t) => {
   const gone = await Upstream.start(() => undefined)
   const { port: refused } = gone
