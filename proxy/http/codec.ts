@@ -10,7 +10,12 @@ import type { RequestHead, ResponseHead } from './head.ts'
 export interface ServerCodec {
   readonly connection: Connection
   readonly openStreams: number
-  /** No new requests after the running ones: `connection: close`, or GOAWAY. */
+  /**
+   * Each reply from now on is the last of its connection, and says so: `connection: close`, or GOAWAY.
+   * What lies idle stays open: a request may be on its way.
+   */
+  retire(): void
+  /** Retires, and closes what lies idle. */
   drain(): void
 }
 

@@ -17,22 +17,9 @@ import { type HeadLimits, parsed } from './parse-head.ts'
 import { clientGone } from './refusal.ts'
 import { RequestIntake } from './request-intake.ts'
 import { ServerExit } from './server-exit.ts'
+import { Phase } from './server-phase.ts'
 import { Http1ServerStream, type StreamCodec } from './server-stream.ts'
 import { ServerWatch, type ServerWatchOwner } from './server-watch.ts'
-
-const Phase = {
-  /** Between requests, or inside a head. */
-  Head: 0,
-  /** The request body is arriving; the reply may have begun. */
-  Body: 1,
-  /** The request is complete, its reply is not. */
-  Reply: 2,
-  Tunnel: 3,
-  /** FIN sent; what still comes is dropped, so that the client can read the reply. */
-  Linger: 4,
-  Closed: 5,
-} as const
-type Phase = (typeof Phase)[keyof typeof Phase]
 
 export class Http1ServerCodec
   implements ServerCodec, ByteReceiver, ByteConsumer, StreamCodec, ServerWatchOwner
@@ -52,7 +39,7 @@ export class Http1ServerCodec
   private announcing = false
   private persistent = true
   private replySent = false
-  private draining = false
+  private retired = false
   /** The client sent FIN. */
   private ended = false
 
@@ -82,8 +69,12 @@ export class Http1ServerCodec
     return this.stream === undefined ? 0 : 1
   }
 
+  retire(): void {
+    this.retired = true
+  }
+
   drain(): void {
-    this.draining = true
+    this.retired = true
     if (this.phase === Phase.Head && this.inlet.size === 0) this.closeGracefully()
   }
 
@@ -207,8 +198,9 @@ export class Http1ServerCodec
     // An early reply leaves a request body behind, a refused switch perhaps bytes of another protocol.
     // A request that names no host is refused: what the client sent behind it is not served.
     const { authority, method, upgrade } = stream.head
+    if (this.phase === Phase.Body && !this.announcing) this.dropReceived(stream.body)
     const last = upgrade !== '' || method === 'CONNECT' || authority === ''
-    if (this.draining || this.phase === Phase.Body || last || frame === BodyFrame.Close)
+    if (this.retired || this.phase === Phase.Body || last || frame === BodyFrame.Close)
       this.persistent = false
     return this.persistent
   }
@@ -249,12 +241,10 @@ export class Http1ServerCodec
   private finishReply(): void {
     const stream = this.stream!
     if (this.announcing || stream.writer!.waiting) return
-    const early = this.phase === Phase.Body
     this.stream = undefined
     this.replySent = false
-    if (early || !this.persistent || this.draining) {
-      this.closeGracefully()
-    } else {
+    if (this.phase === Phase.Body || !this.persistent || this.retired) this.closeGracefully()
+    else {
       this.phase = Phase.Head
       this.watch.awaitRequest()
     }

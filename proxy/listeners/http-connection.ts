@@ -10,13 +10,14 @@ import type { Connection } from '../net/connection.ts'
 import { makeServerCodec } from '../protocol/codecs.ts'
 import { type Direction, ExchangeRecord } from '../telemetry/exchange-record.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
+import type { OpenCodecs } from './open-codecs.ts'
 
 /** What a connection asks of its listener. */
 export interface HttpListener {
   readonly direction: Direction
   readonly recorder: Recorder
   /** Open HTTP connections: what drain closes. */
-  readonly codecs: Set<ServerCodec>
+  readonly codecs: OpenCodecs
   /** The routes in force now for this request. */
   scope(connection: Connection, head: RequestHead): HttpScope
   /** Takes CONNECT requests where they are allowed (explicit mode); false: nothing was done. */

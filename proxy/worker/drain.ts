@@ -3,6 +3,8 @@ import type { Doors } from './doors.ts'
 import type { Runtime } from './runtime.ts'
 
 const lookEveryMs = 20
+/** How long kept connections may have a last request that is told to be the last. */
+const retireMs = 500
 
 export interface Ledger {
   readonly finished: number
@@ -21,13 +23,19 @@ export async function drain(
   if (runtime.snapshot === undefined) return { finished: 0, cut: 0 }
   const { codecs, exchanges, forwards } = runtime.services
   const before = exchanges.size + forwards.size
-  for (const codec of codecs) codec.drain()
-  const deadline = performance.now() + graceMs
-  while (exchanges.size + forwards.size > 0 && performance.now() < deadline) {
-    const left = Math.min(lookEveryMs, deadline - performance.now())
-    await new Promise((done) => setTimeout(done, left))
-  }
+  const start = performance.now()
+  codecs.retire()
+  const gentle = Math.min(codecs.retiredSince! + retireMs, start + graceMs)
+  while (codecs.size > 0 && performance.now() < gentle) await pause(gentle)
+  codecs.drain()
+  const deadline = start + graceMs
+  while (exchanges.size + forwards.size > 0 && performance.now() < deadline) await pause(deadline)
   const cut = exchanges.size + forwards.size
   if (direction === 'all') for (const one of [...exchanges, ...forwards]) one.cut()
   return { finished: Math.max(0, before - cut), cut }
+}
+
+async function pause(until: number): Promise<void> {
+  const left = Math.min(lookEveryMs, until - performance.now())
+  await new Promise((done) => setTimeout(done, left))
 }

@@ -14,6 +14,7 @@ import { type Bind, Explicit } from '../listeners/explicit.ts'
 import { Inbound } from '../listeners/inbound.ts'
 import type { ListeningServices } from '../listeners/listening.ts'
 import { Notes } from '../listeners/notes.ts'
+import { OpenCodecs } from '../listeners/open-codecs.ts'
 import { Outbound, type Surroundings } from '../listeners/outbound.ts'
 import { InboundScope, OutboundScope, type ScopeParts } from '../listeners/scopes.ts'
 import { Table } from '../listeners/table.ts'
@@ -137,7 +138,7 @@ export class Runtime implements Surroundings {
       faults: this.faults,
       exchanges: new Roster(),
       forwards: new Set(),
-      codecs: new Set(),
+      codecs: new OpenCodecs(),
       note: this.note,
     }
     const clusters = new Clusters({

@@ -100,6 +100,16 @@ t.test('drain: an idle connection ends, a busy one says close with its reply', a
   t.ok(busy.connection.finSent)
 })
 
+t.test('retire: what lies idle stays, and the next reply says that it is the last', async (t) => {
+  const { codec, connection, server } = serverRig()
+  codec.retire()
+  t.strictSame(connection.calls, [], 'a request may be on its way')
+  connection.deliver(get)
+  server.last.answer('ok')
+  t.match(connection.written, /connection: close\r\n\r\nok$/)
+  t.ok(connection.finSent)
+})
+
 t.test('reset closes without a reply and without onAbort', async (t) => {
   const { connection, server } = serverRig()
   connection.deliver(get)
