@@ -50,8 +50,9 @@ t.test('a page port that is taken fails the start and names port and option', as
 t.test('workers get answers of name servers in place of names, also after a reload', async (t) => {
   const naming = (version: string, name: string): ReturnType<typeof snapshotOf> => {
     // Nothing else of the cluster is read here.
-    const cluster = { discovery: 'strict-dns', endpointSet: 'web', dnsRefreshMs: 60_000 }
-    const clusters = new Map([['web', cluster as ClusterSpec]])
+    const of = { name: 'web', discovery: 'strict-dns', endpointSet: 'web', dnsRefreshMs: 60_000 }
+    const cluster = { ...of, connectionPool: {}, hash: 'one' }
+    const clusters = new Map([['web', cluster as unknown as ClusterSpec]])
     return { ...snapshotOf(version, { web: [endpoint(name)] }), clusters }
   }
   const lookup = {
