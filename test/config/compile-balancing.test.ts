@@ -55,6 +55,29 @@ t.test('ring hash unless maglev is written; sizes have their defaults', async (t
   t.same(table({ maglev: { tableSize: 1009 } }), ['MAGLEV', 1009])
 })
 
+t.test("the key is that of the destination's own cluster, port settings included", async (t) => {
+  const policy = {
+    subsets: [
+      {
+        name: 'v1',
+        trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: 'x-v1' } } },
+      },
+      { name: 'v2' },
+    ],
+    trafficPolicy: {
+      loadBalancer: { consistentHash: { httpHeaderName: 'x-all' } },
+      portLevelSettings: [
+        { port: { number: 81 }, loadBalancer: { consistentHash: { useSourceIp: true } } },
+      ],
+    },
+  }
+  const key = (port: number, subset: string) =>
+    clusterOf(policy, port, subset).loadBalancer.hash?.key
+  t.same(key(80, 'v1'), { kind: 'header', name: 'x-v1' })
+  t.same(key(80, 'v2'), { kind: 'header', name: 'x-all' })
+  t.same(key(81, 'v2'), { kind: 'source-ip' })
+})
+
 t.test('warmup is for ROUND_ROBIN and LEAST_REQUEST', async (t) => {
   const warmup = { duration: '30s' }
   const filled = { durationMs: 30_000, minimumPercent: 10, aggression: 1 }

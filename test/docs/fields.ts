@@ -22,17 +22,14 @@ const remarks: Readonly<Record<string, string>> = {
   'Sidecar ingress[].port.targetPort': 'refused, as by Istio: `defaultEndpoint` decides',
   'Sidecar egress[].port.name': 'for messages only: `protocol` decides',
   'Sidecar egress[].port.targetPort': 'accepted, means nothing to a sidecar',
-  'VirtualService http[].retries.retryOn':
-    'yes; conditions that cannot be met are told',
+  'VirtualService http[].retries.retryOn': 'yes; conditions that cannot be met are told',
   'VirtualService http[].fault.abort.http2Error': 'refused: HTTP/2 errors cannot be injected',
   'VirtualService http[].fault.delay.exponentialDelay': 'refused, as in Istio',
   'DestinationRule trafficPolicy.loadBalancer.simple':
     'yes: ROUND_ROBIN, LEAST_REQUEST (also as LEAST_CONN), RANDOM, PASSTHROUGH',
   'ServiceEntry resolution': 'yes; DYNAMIC_DNS not yet, told with file and line',
   'ServiceEntry endpoints[].network': 'not yet, told with file and line',
-  'ServiceEntry endpoints[].locality': 'known of the endpoint; nothing balances by it yet',
   'WorkloadEntry network': 'not yet, told with file and line',
-  'WorkloadEntry locality': 'known of the endpoint; nothing balances by it yet',
   'Sidecar ingress[].bind': 'not yet, told with file and line',
   'Sidecar ingress[].captureMode':
     'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',

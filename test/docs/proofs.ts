@@ -49,6 +49,25 @@ const retries: Proofs = {
   backoff: ['proxy/exchange/retry.ts', 'test/flows/retries.test.ts'],
 }
 
+const balancing = 'test/config/compile-balancing.test.ts'
+const nearness = 'test/config/compile-nearness.test.ts'
+
+const locality: Proofs = {
+  localityLbSetting: ['proxy/upstream/views.ts', nearness],
+  'localityLbSetting.enabled': ['config/compile-nearness.ts', nearness],
+  zoneAwareLbSetting: ['proxy/upstream/zone-balance.ts', nearness],
+}
+
+const loadBalancer: Proofs = {
+  simple: ['proxy/upstream/views.ts', 'test/config/compile-clusters.test.ts'],
+  consistentHash: ['proxy/exchange/hash-text.ts', balancing],
+  'consistentHash.ringHash': ['proxy/upstream/ring-hash.ts', balancing],
+  'consistentHash.minimumRingSize': ['proxy/upstream/ring-hash.ts', balancing],
+  'consistentHash.maglev': ['proxy/upstream/maglev.ts', balancing],
+  warmup: ['proxy/upstream/warmth.ts', balancing],
+  ...locality,
+}
+
 /** The same fields below another one. */
 function below(prefix: string, proofs: Proofs): Proofs {
   return Object.fromEntries(
@@ -68,6 +87,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
     ],
     internalTrafficPolicy: ['config/compile-endpoints.ts', 'test/config/compile-endpoints.test.ts'],
     ports: ['config/compile-ports.ts', 'test/config/compile-listeners.test.ts'],
+    trafficDistribution: ['config/compile-traffic-distribution.ts', nearness],
     'ports[].targetPort': ['config/compile-endpoints.ts', 'test/config/compile-endpoints.test.ts'],
     'ports[].appProtocol': ['config/compile-ports.ts', 'test/config/compile-names.test.ts'],
   },
@@ -135,10 +155,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
   },
   DestinationRule: {
     host: ['config/compile-policies.ts', 'test/config/compile-clusters.test.ts'],
-    'trafficPolicy.loadBalancer.simple': [
-      'proxy/upstream/cluster.ts',
-      'test/config/compile-clusters.test.ts',
-    ],
+    ...below('trafficPolicy.loadBalancer', loadBalancer),
     ...below('trafficPolicy.connectionPool', pool),
     ...below('trafficPolicy.outlierDetection', outliers),
     'trafficPolicy.retryBudget': [
@@ -188,6 +205,7 @@ const proofs: Readonly<Record<string, Proofs>> = {
     ...below('defaultHttpRetryPolicy', retries),
     ...below('defaultTrafficPolicy.connectionPool', pool),
     ...below('defaultTrafficPolicy.outlierDetection', outliers),
+    ...locality,
     defaultServiceExportTo: ['config/compile-scope.ts', 'test/config/effects/mesh.yaml'],
   },
 }
