@@ -50,8 +50,10 @@ export class LimitCells {
   follow(snapshot: Snapshot): void {
     if (this.threads < 2) return
     const wanted = new Set<string>()
-    for (const { name, connectionPool } of snapshot.clusters.values())
-      if (hasLimits(connectionPool)) wanted.add(name)
+    for (const { name, connectionPool, retryBudget } of snapshot.clusters.values())
+      if (hasLimits(connectionPool) || retryBudget.kind === 'concurrent') wanted.add(name)
+    for (const { cluster, connectionPool } of snapshot.inbound.ports)
+      if (hasLimits(connectionPool)) wanted.add(cluster)
     const gone = this.retire(wanted)
     const fresh: string[] = []
     for (const name of wanted) {

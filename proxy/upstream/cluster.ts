@@ -252,7 +252,8 @@ export class Cluster implements EndpointOwner {
   // --- the inside
   private makePoolContext(): PoolContext {
     const { spec, context } = this
-    const limits = new Limits(spec.connectionPool, context.sharedLimits?.(spec))
+    const budgeted = spec.retryBudget.kind === 'concurrent'
+    const limits = new Limits(spec.connectionPool, context.sharedLimits?.(spec), budgeted)
     return {
       cluster: spec.name,
       settings: spec.connectionPool,

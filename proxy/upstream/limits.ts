@@ -13,23 +13,35 @@ export class Limit {
   private readonly shared: SharedLimitCells | undefined
   private readonly place: number
 
-  constructor(name: string, max: number, shared: SharedLimitCells | undefined, place: number) {
+  /** `counted`: by all threads together, limit or not. */
+  constructor(
+    name: string,
+    max: number,
+    shared: SharedLimitCells | undefined,
+    place: number,
+    counted = false,
+  ) {
     this.name = name
     this.max = max
-    this.shared = max >= unlimited ? undefined : shared
+    this.shared = max >= unlimited && !counted ? undefined : shared
     this.place = place
   }
 
   /** False: the limit is reached and nothing was counted. */
   take(): boolean {
+    return this.takeBelow(this.max)
+  }
+
+  /** The same against another limit than its own. */
+  takeBelow(max: number): boolean {
     const shared = this.shared
     if (shared === undefined) {
-      if (this.count >= this.max) return false
+      if (this.count >= max) return false
       this.count++
       return true
     }
     const before = Atomics.add(shared.cells, shared.totals + this.place, 1)
-    if (before >= this.max) {
+    if (before >= max) {
       Atomics.sub(shared.cells, shared.totals + this.place, 1)
       return false
     }
@@ -95,7 +107,8 @@ export class Limits {
   readonly retries: Limit
   readonly wanting: Wanting
 
-  constructor(spec: ConnectionPoolSpec, shared?: SharedLimitCells) {
+  /** `budgeted`: requests and retries are counted for a retry budget (Istio retryBudget). */
+  constructor(spec: ConnectionPoolSpec, shared?: SharedLimitCells, budgeted = false) {
     this.connections = new Limit(
       'maxConnections',
       spec.maxConnections,
@@ -108,8 +121,14 @@ export class Limits {
       shared,
       LimitPlace.Pending,
     )
-    this.requests = new Limit('http2MaxRequests', spec.maxRequests, shared, LimitPlace.Requests)
-    this.retries = new Limit('maxRetries', spec.maxRetries, shared, LimitPlace.Retries)
+    this.requests = new Limit(
+      'http2MaxRequests',
+      spec.maxRequests,
+      shared,
+      LimitPlace.Requests,
+      budgeted,
+    )
+    this.retries = new Limit('maxRetries', spec.maxRetries, shared, LimitPlace.Retries, budgeted)
     this.wanting = new Wanting(this.connections.isShared ? shared : undefined)
   }
 }

@@ -1,6 +1,6 @@
 /**
  * How many retries a cluster may see, so that they help while something works and do not bury what is
- * down (config/snapshot.ts RetryBudgetSpec). Counted by each thread. One per cluster; hot: `asked`.
+ * down (config/snapshot.ts RetryBudgetSpec). One per cluster and thread; hot: `asked`.
  */
 import type { RetryBudgetSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
@@ -110,19 +110,21 @@ class FailingBudget implements RetryBudget {
   }
 }
 
-/** Istio's retryBudget: a share of what is under way. */
+/** Istio's retryBudget: a share of what is under way, in all threads where the counts are shared. */
 class ConcurrentBudget implements RetryBudget {
   private readonly share: number
   private readonly least: number
   private readonly limits: Limits
   private readonly recent: Recent | undefined
-  private running = 0
+  private readonly threads: number
 
   constructor(
     spec: Extract<RetryBudgetSpec, { readonly kind: 'concurrent' }>,
     limits: Limits,
     clock: Clock,
+    threads: number,
   ) {
+    this.threads = threads
     this.share = spec.percent / 100
     this.least = spec.minConcurrency
     this.limits = limits
@@ -134,9 +136,7 @@ class ConcurrentBudget implements RetryBudget {
   }
 
   take(): number {
-    if (this.running >= this.most) return -1
-    this.running++
-    return 0
+    return this.limits.retries.takeBelow(this.most) ? 0 : -1
   }
 
   settle(): void {
@@ -144,15 +144,17 @@ class ConcurrentBudget implements RetryBudget {
   }
 
   release(): void {
-    this.running--
+    this.limits.retries.give()
   }
 
   describe(): string {
-    return `retryBudget allows ${Math.floor(this.most)} retries at once, and ${this.running} are under way`
+    return `retryBudget allows ${Math.floor(this.most)} retries at once, and ${this.limits.retries.used} are under way`
   }
 
   private get most(): number {
-    const requests = Math.max(this.limits.requests.own, this.recent?.count ?? 0)
+    // Connections are spread evenly: the other threads have begun as many.
+    const recent = this.recent === undefined ? 0 : this.recent.count * this.threads
+    const requests = Math.max(this.limits.requests.used, recent)
     return Math.max(this.least, this.share * requests)
   }
 }
@@ -179,7 +181,7 @@ export function retryBudget(
     case 'off':
       return unlimited
     case 'concurrent':
-      return new ConcurrentBudget(spec, limits, clock)
+      return new ConcurrentBudget(spec, limits, clock, threads)
     case 'failing': {
       const part = Math.ceil(spec.perSecond / threads)
       const base = Math.min(spec.perSecond, Math.max(leastPerThread, part))

@@ -213,7 +213,8 @@ t.test('the time a gRPC caller gives ends the request with DEADLINE_EXCEEDED', a
   const { record, reply } = await once('', silent, { headers })
   t.equal(reply.status, 200)
   t.equal(reply.headers['grpc-status'], '4')
-  t.match(reply.headers['grpc-message'], /downstream duration timeout/)
+  t.match(reply.headers['grpc-message'], /upstream request timeout/)
+  t.equal(record.flags, Flag.UT)
   t.equal(record.details, 'max_duration_timeout')
   const capped = await once(
     '',
@@ -228,10 +229,10 @@ t.test('the time a gRPC caller gives ends the request with DEADLINE_EXCEEDED', a
 
 t.test('the third try is cut by the timeout of the route', async (t) => {
   const tried = await once(
-    '{ attempts: 3, perTryTimeout: 100ms, retryOn: 5xx, backoff: 1ms }',
+    '{ attempts: 3, perTryTimeout: 150ms, retryOn: 5xx, backoff: 1ms }',
     silent,
     {},
-    ', timeout: 250ms',
+    ', timeout: 400ms',
   )
   t.equal(tried.reply.status, 504)
   t.equal(tried.attempts, 3)

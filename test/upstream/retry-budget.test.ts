@@ -2,15 +2,18 @@ import t from 'tap'
 import type { RetryBudgetSpec } from '../../config/snapshot.ts'
 import { Clock } from '../../proxy/base/clock.ts'
 import { Random } from '../../proxy/base/random.ts'
-import type { Limits } from '../../proxy/upstream/limits.ts'
+import { sharedLimitCells, sharedLimitMemory } from '../../proxy/base/shared-limits.ts'
+import { Limits } from '../../proxy/upstream/limits.ts'
 import { type RetryBudget, retryBudget } from '../../proxy/upstream/retry-budget.ts'
+import { poolSettings } from './fakes.ts'
 
 const byDefault: RetryBudgetSpec = { kind: 'failing', percent: 20, perSecond: 10 }
 
-function budgetAt(spec: RetryBudgetSpec, threads = 1, running = { own: 0 }) {
+function budgetAt(spec: RetryBudgetSpec, threads = 1, running = { used: 0 }) {
   let now = 1_000_000
   const clock = new Clock(() => now)
-  const limits = { requests: running } as unknown as Limits
+  const { retries } = new Limits(poolSettings())
+  const limits = { requests: running, retries } as unknown as Limits
   const budget = retryBudget(spec, limits, clock, threads)
   const wait = (ms: number) => {
     now += ms
@@ -102,11 +105,11 @@ t.test('threads share the retries of a second, and each may repeat a lone reques
 })
 
 t.test("Istio's retryBudget is a share of what is under way", async (t) => {
-  const running = { own: 0 }
+  const running = { used: 0 }
   const spec = { kind: 'concurrent', percent: 20, minConcurrency: 3, intervalMs: 0 } as const
   const { budget } = budgetAt(spec, 1, running)
   t.equal(taken(budget, 100), 3, 'minRetryConcurrency')
-  running.own = 100
+  running.used = 100
   t.equal(taken(budget, 100), 17, '20 % of 100, 3 of which run')
   budget.release(0)
   t.equal(taken(budget, 100), 1)
@@ -121,4 +124,21 @@ t.test('with budgetInterval requests count for as long as that', async (t) => {
   for (let i = 0; i < 10; i++) budget.release(0)
   wait(2500)
   t.equal(taken(budget, 100), 1)
+})
+
+t.test("Istio's retryBudget counts what all threads have under way", async (t) => {
+  const memory = sharedLimitMemory(1, 2)
+  const spec = { kind: 'concurrent', percent: 50, minConcurrency: 1, intervalMs: 0 } as const
+  const clock = new Clock(() => 0)
+  const threads = [0, 1].map((thread) => {
+    const limits = new Limits(poolSettings(), sharedLimitCells(memory, 2, 0, thread), true)
+    return { limits, budget: retryBudget(spec, limits, clock, 2) }
+  })
+  const [one, two] = threads
+  for (let i = 0; i < 6; i++) one!.limits.requests.take()
+  for (let i = 0; i < 4; i++) two!.limits.requests.take()
+  t.equal(taken(one!.budget, 3), 3)
+  t.equal(taken(two!.budget, 10), 2, 'five of ten in all')
+  one!.budget.release(0)
+  t.equal(taken(two!.budget, 10), 1)
 })
