@@ -47,12 +47,15 @@ t.test('a subset inherits the budget or has its own; port settings lose it', asy
   t.match(budgetOf(rule(policy), 81), { kind: 'failing' })
 })
 
-t.test('the annotation outrider.dev/retry-budget changes the default or switches it off', async (t) => {
-  t.same(budgetOf(rule('', 'off')), { kind: 'off' })
-  t.same(budgetOf(rule('', '50%')), { kind: 'failing', percent: 50, perSecond: 10 })
-  t.same(budgetOf(rule('', '0.5% 100/s')), { kind: 'failing', percent: 0.5, perSecond: 100 })
-  t.match(budgetOf(rule('trafficPolicy: { retryBudget: {} },', 'off')), { kind: 'concurrent' })
-})
+t.test(
+  'the annotation outrider.dev/retry-budget changes the default or switches it off',
+  async (t) => {
+    t.same(budgetOf(rule('', 'off')), { kind: 'off' })
+    t.same(budgetOf(rule('', '50%')), { kind: 'failing', percent: 50, perSecond: 10 })
+    t.same(budgetOf(rule('', '0.5% 100/s')), { kind: 'failing', percent: 0.5, perSecond: 100 })
+    t.match(budgetOf(rule('trafficPolicy: { retryBudget: {} },', 'off')), { kind: 'concurrent' })
+  },
+)
 
 t.test('annotations nobody reads are told where they are written', async (t) => {
   const problemsOf = (text: string) =>
@@ -73,5 +76,8 @@ kind: VirtualService
 metadata: { name: v, annotations: { outrider.dev/retry-budget: 'off' } }
 spec: { hosts: [a], http: [{ route: [{ destination: { host: a } }] }] }
 `
-  t.match(problemsOf(onService)[0]?.message, /belongs on a DestinationRule, not on a VirtualService/)
+  t.match(
+    problemsOf(onService)[0]?.message,
+    /belongs on a DestinationRule, not on a VirtualService/,
+  )
 })
