@@ -144,6 +144,9 @@ function destinationText(destination: DestinationOutcome): string[] {
     if (nearness !== '') more(`${nearness}${byText(nearnessOrigin)}`)
   }
   if (destination.retryBudget !== '') more(destination.retryBudget)
+  const { limits, limitsOrigin, outliers, outliersOrigin } = destination
+  if (limits !== '') more(`${limits}${byText(limitsOrigin)}`)
+  if (outliers !== '') more(`${outliers}${byText(outliersOrigin)}`)
   if (policy !== undefined) more(`policy: ${whereText(policy)}`)
   return lines
 }

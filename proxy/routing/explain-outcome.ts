@@ -17,6 +17,7 @@ import { RequestHead } from '../http/head.ts'
 import { Headers } from '../http/headers.ts'
 import { balancingText, nearnessText } from './explain-balancing.ts'
 import { explainFilters, type FilterOutcome } from './explain-filters.ts'
+import { limitsText, outliersText } from './explain-policy.ts'
 import { schemeOf } from './predicates.ts'
 
 export interface EndpointOutcome {
@@ -42,6 +43,11 @@ export interface DestinationOutcome {
   readonly loadBalancerOrigin: Origin | undefined
   /** `` where it is the default. */
   readonly retryBudget: string
+  /** In words; `` when there are none. */
+  readonly limits: string
+  readonly limitsOrigin: Origin | undefined
+  readonly outliers: string
+  readonly outliersOrigin: Origin | undefined
   /** Which endpoints come first, or ``. */
   readonly nearness: string
   readonly nearnessOrigin: Origin | undefined
@@ -136,6 +142,10 @@ export function explainDestinations(
       loadBalancer: spec === undefined ? '' : balancingText(spec.loadBalancer),
       loadBalancerOrigin: spec?.loadBalancerOrigin,
       retryBudget: spec === undefined ? '' : retryBudgetText(spec.retryBudget),
+      limits: spec === undefined ? '' : limitsText(spec.connectionPool),
+      limitsOrigin: spec?.poolOrigin,
+      outliers: outliersText(spec?.outlierDetection, endpoints.filter(isReady).length),
+      outliersOrigin: spec?.outlierOrigin,
       nearness: nearnessText(spec?.loadBalancer.locality),
       nearnessOrigin: spec?.localityOrigin,
       service: spec?.origin,
@@ -149,6 +159,10 @@ export function explainDestinations(
       })),
     }
   })
+}
+
+function isReady({ healthy }: EndpointSpec): boolean {
+  return healthy
 }
 
 function retryBudgetText(spec: RetryBudgetSpec): string {

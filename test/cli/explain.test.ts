@@ -382,3 +382,41 @@ spec:
     /fault +1 % of the tries are reset behind 100 bytes of the reply's body, on purpose/,
   )
 })
+
+t.test('limits and outlier detection are told, each with the line of its block', async (t) => {
+  const slice = `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: guarded-1, namespace: default, labels: {kubernetes.io/service-name: guarded}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.9.0.1]}, {addresses: [10.9.0.2]}, {addresses: [10.9.0.3]}]
+`
+  const yaml = `${mesh}---
+apiVersion: v1
+kind: Service
+metadata: {name: guarded, namespace: default}
+spec: {ports: [{name: http, port: 80}]}
+---
+${slice}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: guarded, namespace: default, annotations: {outrider.dev/always-eject-one: "true"}}
+spec:
+  host: guarded
+  trafficPolicy:
+    connectionPool: {tcp: {maxConnections: 9}, http: {http2MaxRequests: 20}}
+    outlierDetection: {consecutiveGatewayErrors: 3, baseEjectionTime: 7s}
+`
+  const text = explanationText(explained('GET', 'http://guarded/', [], yaml))
+  const lineOf = (part: string) => 1 + yaml.split('\n').findIndex((line) => line.includes(part))
+  t.match(text, /at most 9 connections, 20 requests at once, as DestinationRule default\/guarded/)
+  t.match(
+    text,
+    /5 errors or 3 gateway errors in a row: ejected for 7 s, at most 1 of 3 at once, as DestinationRule/,
+  )
+  for (const block of [
+    'connectionPool: {tcp: {maxConnections: 9',
+    'outlierDetection: {consecutiveGate',
+  ])
+    t.ok(text.includes(`:${lineOf(block)}`), `${block} is in line ${lineOf(block)}`)
+})
