@@ -11,17 +11,24 @@ import { readRetryBudget } from './compile-retry-budget.ts'
 import { readStickyKey } from './compile-sticky.ts'
 import { didYouMean } from './diagnostics.ts'
 import { readFaults } from './fault-text.ts'
-import type { MeshIndex } from './mesh-index.ts'
+import type { MeshIndex, Of } from './mesh-index.ts'
+import {
+  ejectOneComplaint,
+  failurePercentageComplaint,
+  successRateComplaint,
+} from './outlier-annotations.ts'
+
+type Annotated = Of<'VirtualService'> | Of<'DestinationRule'>
 
 interface Rule {
   readonly kind: 'VirtualService' | 'DestinationRule'
   /** The complaint about a value, or undefined. */
-  readonly check: (value: string) => string | undefined
+  readonly check: (value: string, object: Annotated) => string | undefined
 }
 
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [Annotation.LoadBalancer, { kind: 'DestinationRule', check: loadBalancerComplaint }],
-  [Annotation.Faults, { kind: 'VirtualService', check: complaintOf(readFaults) }],
+  [Annotation.Faults, { kind: 'VirtualService', check: faultsComplaint }],
   [Annotation.FaultPlacement, { kind: 'VirtualService', check: complaintOf(readPlacement) }],
   [Annotation.StickyWeights, { kind: 'VirtualService', check: complaintOf(readStickyKey) }],
   [Annotation.FaultSeed, { kind: 'VirtualService', check: complaintOf(readSeed) }],
@@ -39,6 +46,15 @@ function complaintOf(read: (value: string) => unknown): Rule['check'] {
   }
 }
 
+function faultsComplaint(value: string, object: Annotated): string | undefined {
+  const faults = readFaults(value)
+  if (typeof faults === 'string') return faults
+  if (object.kind !== 'VirtualService') return undefined
+  const names = new Set(object.spec.http.map(({ name }) => name))
+  const unknown = faults.find(({ rule }) => rule !== '' && !names.has(rule))
+  return unknown && `in part, as no rule of its http list is named "${unknown.rule}"`
+}
+
 export function lintAnnotations(index: MeshIndex): void {
   for (const kind of ['VirtualService', 'DestinationRule'] as const)
     for (const object of index.of(kind))
@@ -53,7 +69,9 @@ export function lintAnnotations(index: MeshIndex): void {
           continue
         }
         const complaint =
-          rule.kind === kind ? rule.check(value) : `it belongs on a ${rule.kind}, not on a ${kind}`
+          rule.kind === kind
+            ? rule.check(value, object)
+            : `it belongs on a ${rule.kind}, not on a ${kind}`
         if (complaint !== undefined)
           index.add(
             'warning',

@@ -109,6 +109,8 @@ export class TryFault implements DeadlineOwner {
         'content-type',
         grpcStatus === undefined ? 'text/plain' : 'application/grpc',
       )
+      head.headers.append('date', new Date().toUTCString())
+      head.headers.append('x-outrider-reason', 'fault_filter_abort')
       if (grpcStatus !== undefined) head.headers.append('grpc-status', String(grpcStatus))
       attempt.onReply(
         head,

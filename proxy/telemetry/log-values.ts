@@ -3,6 +3,7 @@
  * from a record to a value.
  */
 import { hostname } from 'node:os'
+import type { Origin } from '../../config/snapshot.ts'
 import { type Address, formatAddress } from '../net/address.ts'
 import { type ConnectionRecord, ExchangeRecord, flagNames } from './exchange-record.ts'
 import { startTime, strftime } from './log-time.ts'
@@ -107,7 +108,11 @@ export function protocolText(record: ExchangeRecord): string {
 
 function originText({ origin }: LogRecord): LogValue {
   if (origin === undefined) return undefined
-  return `${origin.kind}/${origin.name}.${origin.namespace}@${origin.file}:${origin.line}`
+  return placeText(origin)
+}
+
+function placeText({ file, kind, line, name, namespace }: Origin): string {
+  return `${kind}/${name}.${namespace}@${file}:${line}`
 }
 
 function requestPath(argument: string): Operator | undefined {
@@ -171,6 +176,9 @@ const operators: Record<string, MakeOperator> = {
   },
   CONFIG_VERSION: both((record) => record.configVersion),
   OUTRIDER_ORIGIN: both(originText),
+  OUTRIDER_FAULTS: http(({ faults }) =>
+    faults?.map(({ kind, origin }) => `${kind} ${placeText(origin)}`).join(','),
+  ),
 }
 
 /** Undefined: there is no such operator, or it does not take this argument. */

@@ -121,5 +121,6 @@ t.test('annotations that cannot be read are told', async (t) => {
   t.match(told({ 'outrider.dev/faults': 'explode 5%' }), /"explode 5%" is no fault: write one of/)
   t.match(told({ 'outrider.dev/fault-placement': 'there' }), /neither before-retries nor each-try/)
   t.match(told({ 'outrider.dev/fault-seed': 'x' }), /"x" is no whole number/)
-  t.equal(told({ 'outrider.dev/faults': 'refuse 5%', 'outrider.dev/fault-seed': '0' }), '')
+  t.match(told({ 'outrider.dev/faults': 'two: refuse' }), /no rule of its http list is named "two"/)
+  t.equal(told({ 'outrider.dev/faults': 'one: refuse 5%', 'outrider.dev/fault-seed': '0' }), '')
 })

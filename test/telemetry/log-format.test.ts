@@ -37,6 +37,8 @@ function exchange(): ExchangeRecord {
     file: 'vs.yaml',
     line: 12,
   }
+  const { origin } = record
+  record.faults = ['delay', 'refuse'].map((kind) => ({ kind, origin: origin! }))
   return record
 }
 
@@ -176,6 +178,10 @@ t.test('operators of custom formats', async (t) => {
     ['%UPSTREAM_REQUEST_ATTEMPT_COUNT%', '1'],
     ['%GRPC_STATUS%', '-'],
     ['%OUTRIDER_ORIGIN%', 'VirtualService/reviews.default@vs.yaml:12'],
+    [
+      '%OUTRIDER_FAULTS%',
+      'delay VirtualService/reviews.default@vs.yaml:12,refuse VirtualService/reviews.default@vs.yaml:12',
+    ],
     ['%CONFIG_VERSION%', 'ab12'],
     ['%ENVIRONMENT(POD_NAME)%', 'web-1'],
     ['100%% of %RESPONSE_CODE%', '100% of 200'],
