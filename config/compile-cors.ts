@@ -1,12 +1,12 @@
 /** corsPolicy of a rule as the proxy answers browsers by it. */
 import { stringMatchSpec } from './compile-matches.ts'
-import type { HttpRule } from './compile-rules.ts'
+import { type HttpRule, placeOfField } from './compile-rules.ts'
 import type { CorsSpec } from './snapshot.ts'
 
-export function corsSpec({ path, route, source }: HttpRule): CorsSpec | undefined {
-  const policy = route.corsPolicy
+export function corsSpec(rule: HttpRule): CorsSpec | undefined {
+  const policy = rule.route.corsPolicy
   if (policy === undefined) return undefined
-  const at = [...path, 'corsPolicy']
+  const { path: at, source } = placeOfField(rule, 'corsPolicy')
   const { allowHeaders, allowMethods, exposeHeaders, maxAgeMs } = policy
   return {
     allowOrigins: policy.allowOrigins.map((origin, index) =>

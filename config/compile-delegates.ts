@@ -4,26 +4,37 @@ import type { HttpMatch, HttpRoute, StringMatch } from './kinds.ts'
 
 /** The leaf's rule with what the root adds; broken when one of its blocks fits no block of the root. */
 export function delegated(root: HttpRule, leaf: HttpRule): HttpRule {
-  const route = mergeRoutes(root.route, leaf.route)
+  const merged = {
+    ...leaf,
+    route: mergeRoutes(root.route, leaf.route),
+    filledBy: filling(root, leaf),
+  }
   if (leaf.route.delegate !== undefined)
-    return { ...leaf, route, broken: 'a delegate cannot delegate again' }
-  if (root.blocks.length === 0) return { ...leaf, route }
-  if (leaf.blocks.length === 0) return { ...leaf, route, blocks: root.blocks }
+    return { ...merged, broken: 'a delegate cannot delegate again' }
+  if (root.blocks.length === 0) return merged
+  if (leaf.blocks.length === 0) return { ...merged, blocks: root.blocks }
   const blocks: HttpBlock[] = []
   for (const inner of leaf.blocks) {
-    const merged = root.blocks
+    const pairs = root.blocks
       .filter((outer) => conflict(outer.match, inner.match) === undefined)
       .map((outer) => ({ ...inner, match: mergeMatches(outer.match, inner.match) }))
-    if (merged.length === 0) {
+    if (pairs.length === 0) {
       const why = conflict(root.blocks[0]!.match, inner.match)!
       const { file } = root.source.origin
       const { line } = root.source.at(root.path)
       const broken = `${inner.label} contradicts ${root.label} of ${root.source.name} (${file}:${line}): ${why}`
-      return { ...leaf, route, broken }
+      return { ...merged, broken }
     }
-    blocks.push(...merged)
+    blocks.push(...pairs)
   }
-  return { ...leaf, route, blocks }
+  return { ...merged, blocks }
+}
+
+/** The root's fields that the leaf does not write. */
+function filling(root: HttpRule, leaf: HttpRule): NonNullable<HttpRule['filledBy']> {
+  const written = leaf.route as unknown as Record<string, unknown>
+  const fields = Object.keys(root.route).filter((field) => written[field] === undefined)
+  return { source: root.source, path: root.path, fields: new Set(fields) }
 }
 
 /** Each field as a whole; names are joined. */
@@ -48,7 +59,6 @@ function mergeMatches(outer: HttpMatch, inner: HttpMatch): HttpMatch {
     withoutHeaders: { ...outer.withoutHeaders, ...inner.withoutHeaders },
     queryParams: { ...outer.queryParams, ...inner.queryParams },
     sourceLabels: { ...outer.sourceLabels, ...inner.sourceLabels },
-    ignoreUriCase: inner.uri === undefined ? outer.ignoreUriCase : inner.ignoreUriCase,
     port: inner.port === 0 ? outer.port : inner.port,
     sourceNamespace: inner.sourceNamespace === '' ? outer.sourceNamespace : inner.sourceNamespace,
     gateways: inner.gateways.length === 0 ? outer.gateways : inner.gateways,
@@ -57,12 +67,7 @@ function mergeMatches(outer: HttpMatch, inner: HttpMatch): HttpMatch {
 
 /** Why two blocks cannot hold together in a delegation, as Istio judges it. */
 function conflict(outer: HttpMatch, inner: HttpMatch): string | undefined {
-  if (
-    outer.uri !== undefined &&
-    inner.uri !== undefined &&
-    outer.ignoreUriCase !== inner.ignoreUriCase
-  )
-    return 'ignoreUriCase differs'
+  if (outer.ignoreUriCase !== inner.ignoreUriCase) return 'ignoreUriCase differs'
   for (const field of ['uri', 'scheme', 'method', 'authority'] as const)
     if (contradict(outer[field], inner[field])) return `${field} does not extend the root's`
   for (const field of ['headers', 'withoutHeaders', 'queryParams'] as const)

@@ -1,26 +1,28 @@
 /** fault of a rule, and what annotations add to it: as the proxy carries it out. */
 import { Annotation } from './annotation-names.ts'
-import type { HttpRule } from './compile-rules.ts'
+import { type HttpRule, placeOfField } from './compile-rules.ts'
 import { readFaults, type WrittenFault } from './fault-text.ts'
 import { GRPC_CODES } from './grpc-codes.ts'
 import type { HttpFault } from './kinds.ts'
 import type { FaultAction, FaultSpec, FaultsSpec } from './snapshot.ts'
 
 /** Undefined: the rule disturbs nothing. */
-export function faultsSpec({ path, route, source }: HttpRule): FaultsSpec | undefined {
+export function faultsSpec(rule: HttpRule): FaultsSpec | undefined {
+  const { route, source } = rule
   const { annotations } = source
+  const at = placeOfField(rule, 'fault')
   const eachTry = readPlacement(annotations[Annotation.FaultPlacement] ?? '') === true
   const found: FaultSpec[] = []
   const add = (action: FaultAction | undefined, share: number, part: string) => {
     if (action === undefined || share <= 0) return
-    found.push({ action, share, origin: source.originAt([...path, 'fault', part]) })
+    found.push({ action, share, origin: at.source.originAt([...at.path, part]) })
   }
   const { fault } = route
   add(delayOf(fault), shareOf(fault?.delay), 'delay')
   add(abortOf(fault), shareOf(fault?.abort), 'abort')
   const origin = source.originAt(['metadata', 'annotations', Annotation.Faults])
-  for (const { action, rule, share } of writtenFaults(annotations[Annotation.Faults]))
-    if (rule === '' || rule === route.name) found.push({ action, share, origin })
+  for (const { action, rule: name, share } of writtenFaults(annotations[Annotation.Faults]))
+    if (name === '' || name === route.name) found.push({ action, share, origin })
   if (found.length === 0) return undefined
   return placed(found, eachTry, readSeed(annotations[Annotation.FaultSeed] ?? ''))
 }

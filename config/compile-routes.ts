@@ -7,7 +7,7 @@ import { authorityOf, headerEdits, noEdits } from './compile-headers.ts'
 import { isCatchAll, requestMatch, staticMiss } from './compile-matches.ts'
 import { mirrorSpecs } from './compile-mirrors.ts'
 import { forSeveralDestinations, retrySpec } from './compile-retries.ts'
-import type { HttpRule } from './compile-rules.ts'
+import { type HttpRule, placeOfField } from './compile-rules.ts'
 import { stickySpec } from './compile-sticky.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
 import type { HttpRouteDestination } from './kinds.ts'
@@ -164,9 +164,11 @@ export class RuleCompiler {
     }
   }
 
-  private retries({ path, route: { retries }, source }: HttpRule, single: boolean): RetrySpec {
+  private retries(rule: HttpRule, single: boolean): RetrySpec {
+    const { retries } = rule.route
     if (retries === undefined) return single ? this.defaults : this.severalDefaults
-    const spec = retrySpec(retries, source.originAt([...path, 'retries']))
+    const { path, source } = placeOfField(rule, 'retries')
+    const spec = retrySpec(retries, source.originAt(path))
     return single ? spec : forSeveralDestinations(spec)
   }
 

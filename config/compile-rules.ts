@@ -24,6 +24,22 @@ export interface HttpRule {
   readonly route: HttpRoute
   /** Empty: every request. */
   readonly blocks: readonly HttpBlock[]
+  /** Of a delegate's rule: the root's rule, which fills in these fields. */
+  readonly filledBy?: {
+    readonly source: VirtualService
+    readonly path: Path
+    readonly fields: ReadonlySet<string>
+  }
   /** Set when the rule cannot apply at all: the sentence for `explain`. */
   readonly broken: string | undefined
+}
+
+/** Where a field of the rule is written: short hosts in it belong to that object's namespace. */
+export function placeOfField(
+  rule: HttpRule,
+  field: keyof HttpRoute,
+): { readonly source: VirtualService; readonly path: Path } {
+  const { filledBy } = rule
+  const { path, source } = filledBy?.fields.has(field) === true ? filledBy : rule
+  return { source, path: [...path, field] }
 }

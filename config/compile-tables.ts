@@ -109,7 +109,9 @@ export class TableBuilder {
     const { routes, skipped, owner } = owned
     const name = `${host}:${hosts.port}`
     const { origin } = owner.source
-    hosts.add({ name, domains: [host], routes, skipped, origin }, '', owner)
+    // As it stands in Host.
+    const domain = host.includes(':') ? `[${host}]` : host
+    hosts.add({ name, domains: [domain], routes, skipped, origin }, '', owner)
   }
 
   private virtualHost(

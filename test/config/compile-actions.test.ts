@@ -290,6 +290,33 @@ t.test(
   },
 )
 
+t.test('what the root fills in is resolved and told where the root wrote it', async (t) => {
+  const policies = {
+    mirror: { host: 'one' },
+    corsPolicy: { allowOrigins: [{ exact: 'x' }] },
+    retries: { attempts: 1 },
+    fault: { delay: { fixedDelay: '1s', percentage: { value: 1 } } },
+  }
+  const told = (view: View) => {
+    const { cors, faults, mirrors, retries } = forwarding(view.routes(80, 'a')[0])
+    const [mirror] = mirrors ?? []
+    return {
+      mirror: mirror?.cluster,
+      places: [mirror?.origin, cors?.origin, retries.origin, faults?.beforeRetries[0]?.origin].map(
+        (origin) => origin?.name,
+      ),
+    }
+  }
+  t.same(told(delegation([{ ...down, ...policies }], [to('x')])), {
+    mirror: 'outbound|80||one.default.svc.cluster.local',
+    places: ['root', 'root', 'root', 'root'],
+  })
+  t.same(told(delegation([{ ...down, ...policies }], [{ ...to('x'), ...policies }])), {
+    mirror: 'outbound|80||one.prod.svc.cluster.local',
+    places: ['leaf', 'leaf', 'leaf', 'leaf'],
+  })
+})
+
 t.test('conditions of both are joined', async (t) => {
   const view = delegation(
     [{ match: [{ headers: { a: { exact: '1' } }, method: { exact: 'GET' } }], ...down }],
@@ -307,6 +334,7 @@ t.test('a contradicting delegate rule is dropped and told (§23 #28)', async (t)
     ['exact root', { uri: { exact: '/a' } }, { uri: { prefix: '/a' } }],
     ['regex', { uri: { regex: '/a' } }, { uri: { prefix: '/a' } }],
     ['case', { uri: { prefix: '/a' } }, { uri: { prefix: '/a' }, ignoreUriCase: true }],
+    ['case, though only one has a uri', { uri: { prefix: '/a' }, ignoreUriCase: true }, {}],
     ['port', { port: 80 }, { port: 81 }],
     ['header', { headers: { x: { exact: '1' } } }, { headers: { x: { exact: '2' } } }],
     ['namespace', { sourceNamespace: 'default' }, { uri: { prefix: '/' } }],

@@ -358,3 +358,9 @@ t.test('another mesh domain', async (t) => {
   const view = viewOf(service('a', http), {}, { domain: 'mesh.test' })
   t.equal(view.host(80, 'a')?.name, 'a.default.svc.mesh.test:80')
 })
+
+t.test('an IPv6 address among the hosts is a domain as Host writes it', async (t) => {
+  const view = viewOf(service('a', http) + vs('v', ['2001:db8::7', '192.0.2.7'], [to('a')]))
+  t.equal(view.host(80, '[2001:db8::7]')?.origin.name, 'v')
+  t.equal(view.host(80, '192.0.2.7')?.origin.name, 'v')
+})
