@@ -88,12 +88,13 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     if (this.callerMs !== undefined) this.limitByCaller(this.callerMs)
   }
 
-  /** Istio lets the rule's timeout cap what the caller asks for. */
+  /** Istio lets the rule's timeout cap what the caller asks for: then it is that which ends the call. */
   private limitByCaller(ms: number): void {
+    const { timeoutMs } = this.forward
+    if (timeoutMs !== undefined && timeoutMs <= ms) return
     const { record, scope } = this.exchange
-    const most = Math.min(ms, this.forward.timeoutMs ?? Number.POSITIVE_INFINITY)
     this.callerDeadline = new Timer(this, Deadline.Caller)
-    scope.services.wheel.arm(this.callerDeadline, most - (clock.now - record.start))
+    scope.services.wheel.arm(this.callerDeadline, ms - (clock.now - record.start))
   }
 
   /** For the picker: endpoints to avoid. */
@@ -332,6 +333,6 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
   private timeoutError(timer: Timer): ProxyError {
     const { timeoutMs = forever } = this.forward
     if (timer.kind === Deadline.Route) return routeTimeout(timeoutMs)
-    return callerTimeout(Math.min(this.callerMs!, timeoutMs))
+    return callerTimeout(this.callerMs!)
   }
 }

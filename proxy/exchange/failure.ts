@@ -73,7 +73,7 @@ const rows: Record<ErrorCode, FailureRow> = {
   [ErrorCode.Overflow]: resetRow(503, Flag.UO, 'overflow', []),
   [ErrorCode.ResponseTimeout]: row(504, Flag.UT, 'upstream request timeout'),
   [ErrorCode.PerTryTimeout]: row(504, Flag.UT, 'upstream request timeout', noResponse),
-  [ErrorCode.CallerDeadline]: row(504, 0, 'downstream duration timeout'),
+  [ErrorCode.CallerDeadline]: row(504, Flag.UT, 'upstream request timeout'),
   [ErrorCode.DnsFailure]: row(503, Flag.DF, 'DNS resolution failure'),
   [ErrorCode.IdleTimeout]: row(0, 0, ''),
   [ErrorCode.DurationTimeout]: row(0, Flag.DT, ''),

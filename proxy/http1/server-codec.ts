@@ -205,6 +205,13 @@ export class Http1ServerCodec
     return this.persistent
   }
 
+  /** A body that nobody took, and that is all here, leaves nothing behind once it is dropped. */
+  private dropReceived(body: BodyReader): void {
+    if (body.wanted) return
+    body.discard()
+    this.pump()
+  }
+
   onTunnel(stream: Http1ServerStream): void {
     this.phase = Phase.Tunnel
     this.watch.awaitNothing()

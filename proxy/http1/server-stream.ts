@@ -60,8 +60,13 @@ export class Http1ServerStream implements ServerStream {
       writer.abandon()
       return writer
     }
-    this.writer = writer
     const closing = !codec.persistsAfter(this, frame)
+    // Looking for the end of its body may have shown that it has none: that was answered.
+    if (!codec.isOpen(this)) {
+      writer.abandon()
+      return writer
+    }
+    this.writer = writer
     const framing = replyFraming(this.head, head, frame, length, closing)
     writer.start(replyText(head, framing, keepsLength(this.head, status)))
     if (frame === BodyFrame.Tunnel) codec.onTunnel(this)

@@ -200,3 +200,35 @@ t.test('bytes read before the codec took over are used first', async (t) => {
   t.ok(connection.finSent)
   connection.deliverClose()
 })
+
+const post = (body: string) => `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n${body}`
+
+t.test('an early reply keeps the connection when the whole body is here', async (t) => {
+  const { connection, server } = serverRig()
+  connection.deliver(post('abc') + get)
+  server.last.answer('no', 503)
+  t.match(connection.written, /503 [^\n]*\r\ncontent-length: 2\r\n\r\nno$/)
+  connection.settle()
+  t.equal(server.served.length, 2, 'what the client sent behind it is served')
+  server.last.answer('ok')
+  connection.settle()
+  t.match(connection.written, /ok$/)
+  t.notOk(connection.closed)
+})
+
+t.test('an early reply closes the connection when some of the body is missing', async (t) => {
+  const { connection, server } = serverRig()
+  connection.deliver(post('ab'))
+  server.last.answer('no', 503)
+  t.match(connection.written, /connection: close\r\n\r\nno$/)
+  t.ok(connection.finSent)
+})
+
+t.test('a body that nobody took and that is broken is told when the reply is made', async (t) => {
+  const { connection, server } = serverRig()
+  connection.deliver('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n')
+  server.last.answer('no', 503)
+  t.match(connection.written, /^HTTP\/1\.1 400 /)
+  t.equal(connection.written.match(/HTTP\/1\.1/g)?.length, 1, 'one answer, not two')
+  t.ok(connection.finSent)
+})

@@ -64,8 +64,9 @@ export interface Behaviour {
 export type Endpoint = Script | RawScript | SecureScript | 'refused' | 'silent'
 
 /** An Envoy route action to `cluster` with Istio's defaults, as it writes them into every route. */
-export function to(cluster: string, settings: object = {}): object {
-  return { cluster, timeout: '0s', retry_policy: defaultRetries, ...settings }
+export function to(cluster: string, settings: Readonly<Record<string, unknown>> = {}): object {
+  const { timeout = '0s' } = settings
+  return { cluster, timeout, max_grpc_timeout: timeout, retry_policy: defaultRetries, ...settings }
 }
 
 /** Istio's default retries (istio-observed.md 1). */

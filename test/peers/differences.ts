@@ -97,6 +97,26 @@ export const reasons = {
     what: 'A 101 that nobody asked for is answered with 502; Envoy passes it on.',
     why: 'RFC 9110 15.2.2: what follows would be no HTTP, and the client did not agree to that.',
   },
+  'reuse-race': {
+    what: 'A request that went out on a kept connection which the endpoint closed without a byte of reply is sent again; Envoy answers 503.',
+    why: 'The endpoint had closed before it could know of the request ([differences.md](differences.md)).',
+  },
+  'retry-after': {
+    what: 'A retry waits as long as the reply’s Retry-After asks (up to 10 s); Istio’s Envoy does not look at it.',
+    why: 'RFC 9110 10.2.3: who is asked to come back later does.',
+  },
+  'retry-budget': {
+    what: 'Retries that do no good are bounded (20 % of the requests and 10 a second); Istio’s Envoy repeats all.',
+    why: 'What is down comes back sooner ([differences.md](differences.md)).',
+  },
+  'grpc-deadline': {
+    what: 'A gRPC call that outlasts its grpc-timeout gets DEADLINE_EXCEEDED (4), with details of its own; Envoy says UNAVAILABLE (14).',
+    why: 'It is what the gRPC specification calls it, and callers do not repeat it.',
+  },
+  'grpc-timeout-made': {
+    what: 'A gRPC call without grpc-timeout is sent on without; Envoy adds the timeout of the route.',
+    why: '`x-envoy-expected-rq-timeout-ms` tells the endpoint as for all requests.',
+  },
   'redirect-port': {
     what: 'A redirect leaves out a default port that Host names.',
     why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',

@@ -86,9 +86,11 @@ export function alignLocalReplies(
     if (reply === undefined) continue
     const text = envoy.get(`${reply}: body`) ?? ''
     if (ours.get(`${reply}: body`)?.startsWith(text)) outrider.set(`${reply}: body`, text)
-    const words = envoy.get(`${reply}: grpc-message`) ?? ''
-    if (words !== '' && ours.get(`${reply}: grpc-message`)?.startsWith(words))
-      outrider.set(`${reply}: grpc-message`, words)
+    const words = envoy.get(`${reply}: grpc-message`)
+    if (ours.get(`${reply}: grpc-message`)?.startsWith(words ?? '')) {
+      if (words === undefined) outrider.delete(`${reply}: grpc-message`)
+      else outrider.set(`${reply}: grpc-message`, words)
+    }
     for (const field of [
       'content-length',
       'content-type',

@@ -26,8 +26,8 @@ import {
 import { ok, type Seen, Upstreams } from './upstream.ts'
 
 /** How many behaviours run at once: most of their time is waiting. */
-const atOnce = 6
-const limitMs = 10_000
+const atOnce = 8
+const limitMs = 30_000
 /** Nobody has this address: Services without clusterIP are told apart by Host. */
 const dialed = '10.96.0.80'
 

@@ -3,6 +3,7 @@ import type { Behaviour } from '../behaviour.ts'
 import { edits } from './edits.ts'
 import { failures } from './failures.ts'
 import { faults } from './faults.ts'
+import { grpc, keeping } from './grpc.ts'
 import { limits } from './limits.ts'
 import { ancient, malformed } from './malformed.ts'
 import { messages } from './messages.ts'
@@ -19,6 +20,8 @@ export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonl
   ['Malformed requests, HTTP/1.0', [...malformed, ...ancient]],
   ['Failures of the application and of the client', failures],
   ['Retries and timeouts', retries],
+  ['Kept connections and hopeless retries', keeping],
+  ['gRPC callers', grpc],
   ['Limits', limits],
   ['CORS, mirrors, hashing, outliers', policies],
   ['Faults on purpose', faults],

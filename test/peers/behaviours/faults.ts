@@ -17,7 +17,11 @@ function faulty(
   host: string,
   fault: Faulty,
   envoy: Faulty,
-  more: Partial<Behaviour> & { rule?: object; action?: object; script?: Script } = {},
+  more: Partial<Behaviour> & {
+    rule?: object
+    action?: Readonly<Record<string, unknown>>
+    script?: Script
+  } = {},
 ): Behaviour {
   const { rule = {}, action = {}, script, ...rest } = more
   return {
@@ -91,27 +95,27 @@ export const faults: readonly Behaviour[] = [
   faulty(
     'a delay comes before the timeout of the route, with flag DI',
     'delay',
-    { delay: { fixedDelay: '0.4s', ...always } },
-    { delay: { fixed_delay: '0.4s', percentage: every } },
+    { delay: { fixedDelay: '1.2s', ...always } },
+    { delay: { fixed_delay: '1.2s', percentage: every } },
     {
-      rule: { timeout: '0.2s' },
-      action: { timeout: '0.2s' },
+      rule: { timeout: '0.8s' },
+      action: { timeout: '0.8s' },
       client: async (client) => {
-        await client.timed('reply', 400, client.ask({}))
+        await client.timed('reply', 1_200, client.ask({}))
       },
     },
   ),
   faulty(
     'a delay happens once, not for each retry',
     'delayonce',
-    { delay: { fixedDelay: '0.4s', ...always } },
-    { delay: { fixed_delay: '0.4s', percentage: every } },
+    { delay: { fixedDelay: '1.2s', ...always } },
+    { delay: { fixed_delay: '1.2s', percentage: every } },
     {
       rule: { retries: { attempts: 2, retryOn: '5xx' } },
       action: { retry_policy: retries('5xx', 2) },
       script: statuses(500, 500, 200),
       client: async (client) => {
-        await client.timed('reply', 400, client.ask({}))
+        await client.timed('reply', 1_200, client.ask({}))
       },
     },
   ),
@@ -139,7 +143,7 @@ export const faults: readonly Behaviour[] = [
         const wire = await client.wire()
         wire.send(client.text({}))
         // long enough for either proxy to have read it
-        await new Promise((done) => setTimeout(done, 200))
+        await new Promise((done) => setTimeout(done, 600))
         wire.abort()
       },
       logs: 1,

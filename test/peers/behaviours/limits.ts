@@ -7,7 +7,7 @@ const breakers = (limits: object) => ({ circuit_breakers: { thresholds: [limits]
 
 /** Answers a moment after it was asked, so that requests of one moment overlap. */
 const slow: Script = (call) => {
-  setTimeout(() => call.reply(200, 'ok'), 100)
+  setTimeout(() => call.reply(200, 'ok'), 400)
 }
 
 /** `count` at once; only how often which status came is compared, and by what flags. */
@@ -15,7 +15,7 @@ const atOnce = (count: number) => async (client: Dialogue) => {
   await Promise.all(Array.from({ length: count }, () => client.ask({})))
   const statuses = client.replies.map(({ status }) => status)
   client.notes['replies'] = statuses.sort().join(' ')
-  client.notes['connections'] = String(new Set(client.seen.map((each) => each.connection)).size)
+  client.connections()
 }
 
 /** The order of simultaneous requests is chance. */
@@ -84,7 +84,7 @@ export const limits: readonly Behaviour[] = [
     },
     client: async (client) => {
       for (let i = 0; i < 3; i++) await client.ask({})
-      client.notes['connections'] = String(new Set(client.seen.map((each) => each.connection)).size)
+      client.connections()
     },
   },
   {
@@ -92,7 +92,7 @@ export const limits: readonly Behaviour[] = [
     host: 'again',
     client: async (client) => {
       for (let i = 0; i < 3; i++) await client.ask({})
-      client.notes['connections'] = String(new Set(client.seen.map((each) => each.connection)).size)
+      client.connections()
     },
   },
 ]

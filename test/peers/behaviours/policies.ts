@@ -270,7 +270,7 @@ const untilEjected = (bad: number, often: number): Behaviour['client'] => {
     }
     client.notes['met'] = String(met)
     // Envoy ejects on its main thread and tells the worker
-    await new Promise((done) => setTimeout(done, 300))
+    await new Promise((done) => setTimeout(done, 800))
     const after: number[] = []
     for (let i = 0; i < 10; i++) after.push((await client.ask({})).status)
     client.notes['after'] = after.join(' ')
@@ -340,7 +340,7 @@ const outliers: readonly Behaviour[] = [
     async (client) => {
       for (let i = 0, bad = 0; i < 100 && bad < 2; i++)
         if ((await client.ask({})).status >= 502) bad++
-      await new Promise((done) => setTimeout(done, 300))
+      await new Promise((done) => setTimeout(done, 800))
       const after: number[] = []
       for (let i = 0; i < 10; i++) after.push((await client.ask({})).status)
       client.notes['after'] = after.join(' ')

@@ -168,9 +168,9 @@ export const retries: readonly Behaviour[] = [
     },
   ),
   retried('the timeout of the route ends it with 504 and flag UT', 'late', '5xx', [never], {
-    policy: { timeout: '0.3s' },
+    policy: { timeout: '1s' },
     client: async (client) => {
-      await client.timed('reply', 300, client.ask({}))
+      await client.timed('reply', 1_000, client.ask({}))
     },
   }),
   retried(
@@ -179,9 +179,9 @@ export const retries: readonly Behaviour[] = [
     '5xx',
     [never],
     {
-      policy: { timeout: '0.5s', perTryTimeout: '0.2s', attempts: 9 },
+      policy: { timeout: '1.5s', perTryTimeout: '0.6s', attempts: 9 },
       client: async (client) => {
-        await client.timed('reply', 500, client.ask({}))
+        await client.timed('reply', 1_500, client.ask({}))
       },
       // the third try begins when the pause before it allows
       ignores: [/^upstream [3-9]/, 'upstream: requests', 'log 1: attempts'],
@@ -193,16 +193,16 @@ export const retries: readonly Behaviour[] = [
     '5xx',
     [firstThen(never, ok)],
     {
-      policy: { perTryTimeout: '0.2s' },
+      policy: { perTryTimeout: '0.6s' },
       client: async (client) => {
-        await client.timed('reply', 200, client.ask({}))
+        await client.timed('reply', 600, client.ask({}))
       },
     },
   ),
   retried('perTryTimeout not covered: 504 after one try', 'onetry', 'connect-failure', [never], {
-    policy: { perTryTimeout: '0.2s' },
+    policy: { perTryTimeout: '0.6s' },
     client: async (client) => {
-      await client.timed('reply', 200, client.ask({}))
+      await client.timed('reply', 600, client.ask({}))
     },
   }),
   retried(
@@ -212,24 +212,24 @@ export const retries: readonly Behaviour[] = [
     [
       (call) => {
         call.raw('HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf')
-        setTimeout(() => call.raw('full'), 300)
+        setTimeout(() => call.raw('full'), 900)
       },
     ],
-    { policy: { perTryTimeout: '0.2s' } },
+    { policy: { perTryTimeout: '0.6s' } },
   ),
   retried(
     'the route’s timeout does cut it',
     'cutshort',
     '5xx',
     [(call) => call.raw('HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf')],
-    { policy: { timeout: '0.3s' } },
+    { policy: { timeout: '1s' } },
   ),
   retried('the route’s timeout begins when the request is whole', 'slowbody', '5xx', [ok], {
-    policy: { timeout: '0.3s' },
+    policy: { timeout: '1s' },
     client: async (client) => {
       const wire = await client.wire()
       wire.send('POST / HTTP/1.1\r\nHost: slowbody\r\ncontent-length: 8\r\n\r\nhalf')
-      await new Promise((done) => setTimeout(done, 450))
+      await new Promise((done) => setTimeout(done, 1_300))
       wire.send('full')
       await wire.answer()
     },
