@@ -3,9 +3,11 @@ import type { Client } from './compile-client.ts'
 import { type EndpointIndex, portOfPod } from './compile-endpoints.ts'
 import type { Sidecar } from './compile-mesh.ts'
 import { hasLabels } from './compile-names.ts'
+import { blocksFor, type PolicyIndex, PoolSettings } from './compile-policies.ts'
+import { blockPlace, originOf } from './compile-policy-places.ts'
 import { declaredProtocol } from './compile-ports.ts'
 import { isKubernetes, type MeshPort, type MeshService, type Of } from './compile-registry.ts'
-import type { SidecarSpec } from './kinds.ts'
+import type { ConnectionPool, SidecarSpec } from './kinds.ts'
 import type { InboundPortSpec, InboundSpec } from './snapshot.ts'
 
 type Target = InboundPortSpec['target']
@@ -15,15 +17,17 @@ export function buildInbound(
   registry: readonly MeshService[],
   endpoints: EndpointIndex,
   sidecar: Sidecar | undefined,
+  policies: PolicyIndex,
   client: Client,
 ): InboundSpec {
   const { mode } = client.mesh.inboundTrafficPolicy
-  const served = servedPorts(registry, endpoints, client)
+  const pools = new InboundPools(sidecar, policies, client)
+  const served = servedPorts(registry, endpoints, pools, client)
   const ingress = sidecar?.spec.ingress ?? []
   const ports =
     sidecar === undefined || ingress.length === 0
       ? [...served.values()]
-      : ingress.map((listener, index) => ofSidecar(sidecar, listener, index, served, client))
+      : ingress.map((listener, index) => ofSidecar(sidecar, listener, index, served, pools, client))
   return { ports: ports.sort((a, b) => a.port - b.port), mode }
 }
 
@@ -31,6 +35,7 @@ export function buildInbound(
 function servedPorts(
   registry: readonly MeshService[],
   endpoints: EndpointIndex,
+  pools: InboundPools,
   client: Client,
 ): Map<number, InboundPortSpec> {
   const served = new Map<number, InboundPortSpec>()
@@ -47,6 +52,8 @@ function servedPorts(
             servicePort: port.number,
             target: targetOf(client, number),
             cluster: inboundCluster(number),
+            ...pools.of(service, port.number),
+            door: undefined,
             origin: service.sources[0].origin,
           })
   }
@@ -106,19 +113,30 @@ function inboundCluster(port: number): string {
 
 function ofSidecar(
   sidecar: Sidecar,
-  { port, defaultEndpoint }: Ingress,
+  { bind, captureMode, connectionPool, defaultEndpoint, port }: Ingress,
   index: number,
   served: ReadonlyMap<number, InboundPortSpec>,
+  pools: InboundPools,
   client: Client,
 ): InboundPortSpec {
   const known = served.get(port.number)
+  const target =
+    defaultEndpoint === '' ? targetOf(client, port.number) : parseEndpoint(defaultEndpoint)
+  const opens = captureMode === 'NONE' && target.address !== 'original' && defaultEndpoint !== ''
+  const own =
+    connectionPool === undefined
+      ? (known ?? pools.of(undefined, port.number))
+      : pools.ofListener(connectionPool, index)
   return {
     port: port.number,
     protocol: declaredProtocol(port.protocol) ?? 'auto',
     service: known?.service ?? '',
     servicePort: known?.servicePort ?? port.number,
-    target: defaultEndpoint === '' ? targetOf(client, port.number) : parseEndpoint(defaultEndpoint),
+    target,
     cluster: inboundCluster(port.number),
+    connectionPool: own.connectionPool,
+    poolOrigin: own.poolOrigin,
+    door: opens ? bind || '0.0.0.0' : undefined,
     origin: sidecar.originAt(['spec', 'ingress', index]),
   }
 }
@@ -130,4 +148,38 @@ function parseEndpoint(text: string): Target {
   const host = text.slice(0, colon).replace(/^\[|\]$/g, '')
   const any = host === '' || host === '0.0.0.0' || host === '::'
   return { address: any ? 'original' : host, port: Number(text.slice(colon + 1)) }
+}
+
+type Pool = Pick<InboundPortSpec, 'connectionPool' | 'poolOrigin'>
+
+/** Of the listener, else of the Sidecar, else of the service's DestinationRule, else of the mesh. */
+class InboundPools {
+  private readonly sidecar: Sidecar | undefined
+  private readonly policies: PolicyIndex
+  private readonly settings: PoolSettings
+  private readonly client: Client
+
+  constructor(sidecar: Sidecar | undefined, policies: PolicyIndex, client: Client) {
+    this.sidecar = sidecar
+    this.policies = policies
+    this.settings = new PoolSettings(client)
+    this.client = client
+  }
+
+  ofListener(connectionPool: ConnectionPool, index: number): Pool {
+    const poolOrigin = this.sidecar?.originAt(['spec', 'ingress', index, 'connectionPool'])
+    return { connectionPool: this.settings.for({ connectionPool }), poolOrigin }
+  }
+
+  of(service: MeshService | undefined, port: number): Pool {
+    const own = this.sidecar?.spec.inboundConnectionPool
+    if (own !== undefined) {
+      const poolOrigin = this.sidecar?.originAt(['spec', 'inboundConnectionPool'])
+      return { connectionPool: this.settings.for({ connectionPool: own }), poolOrigin }
+    }
+    const rule = service && this.policies.ruleFor(service)
+    const blocks = blocksFor(rule, port, undefined)
+    const place = blockPlace('connectionPool', rule, port, '', this.client)
+    return { connectionPool: this.settings.for(blocks), poolOrigin: originOf(place) }
+  }
 }

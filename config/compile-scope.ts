@@ -7,11 +7,12 @@ import { isKubernetes, type MeshService } from './compile-registry.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
 import type { SidecarSpec } from './kinds.ts'
 import { hostsMeet } from './schema/hosts.ts'
-import type { PortProtocol } from './snapshot.ts'
+import type { DoorSpec, PortProtocol } from './snapshot.ts'
 
 export interface Scope {
   /** Undefined: the catch-all, for every port. */
   readonly listener: EgressListener | undefined
+  readonly door: DoorSpec | undefined
   /** By host name, oldest first. ExternalName aliases are not among them. */
   readonly services: ReadonlyMap<string, MeshService>
   /** Alias host to the host it stands for. */
@@ -30,6 +31,11 @@ export interface EgressListener {
   readonly protocol: PortProtocol
   /** Undefined: the services' own addresses. */
   readonly bind: string | undefined
+}
+
+/** What the Sidecar's egress listeners open without capture. */
+export function doorsOf(scopes: readonly Scope[]): DoorSpec[] {
+  return scopes.flatMap(({ door }) => (door === undefined ? [] : [door]))
 }
 
 type Egress = NonNullable<SidecarSpec['egress']>[number]
@@ -65,12 +71,14 @@ export function buildScopes(
     const kept = routes.filter(({ source, hosts }) =>
       hosts.some((host) => selects(imports, source.namespace, host)),
     )
-    return scopeOf(egressListener(sidecar, listener, index, client), chosen, aliases, kept)
+    const door = egressDoor(sidecar, listener, index, client)
+    return scopeOf(egressListener(listener), door, chosen, aliases, kept)
   })
 }
 
 function scopeOf(
   listener: EgressListener | undefined,
+  door: DoorSpec | undefined,
   chosen: ReadonlyMap<string, MeshService>,
   aliases: ReadonlyMap<string, Alias>,
   routes: readonly MeshRoutes[],
@@ -88,7 +96,7 @@ function scopeOf(
       if (ports.length > 0) services.set(hostname, { ...service, ports })
     }
   }
-  return { listener, services, aliases: known, routes }
+  return { listener, door, services, aliases: known, routes }
 }
 
 /** One service per host: that of the client's namespace, else the Kubernetes one, else the oldest. */
@@ -192,36 +200,45 @@ function* destinations(routes: MeshRoutes, client: Client): Generator<string> {
       yield resolveHost(destination.host, namespace, client.domain)
 }
 
-function egressListener(
-  sidecar: Sidecar,
-  egress: Egress,
-  index: number,
-  client: Client,
-): EgressListener | undefined {
-  const path = ['spec', 'egress', index]
-  const notYet = (field: string, what: string) =>
-    tell(
-      client,
-      'warning',
-      'OUT-NOTYET',
-      sidecar,
-      [...path, field],
-      `spec.egress[${index}].${field}: ${what}`,
-    )
-  if (egress.captureMode === 'NONE')
-    notYet(
-      'captureMode',
-      'NONE is known, not yet implemented: no port is opened, captured traffic is served',
-    )
-  if (egress.bind.startsWith('unix://'))
-    notYet('bind', 'unix sockets are known, not yet implemented: nothing listens there')
-  if (egress.port === undefined) return undefined
-  const { number, protocol } = egress.port
-  if (protocol === 'HTTP_PROXY')
-    notYet('port', 'HTTP_PROXY is known, not yet implemented: the port is served as HTTP')
+/** Undefined: hosts on all of their ports, for captured traffic or for clients that name the port. */
+function egressListener({ bind, captureMode, port }: Egress): EgressListener | undefined {
+  if (port === undefined || port.number === 0) return undefined
+  const { number, protocol } = port
+  if (captureMode === 'NONE' && protocol === 'HTTP_PROXY') return undefined
+  const own = captureMode === 'NONE' ? loopback : undefined
   return {
     port: number,
     protocol: declaredProtocol(protocol) ?? 'auto',
-    bind: egress.bind === '' || egress.bind.startsWith('unix://') ? undefined : egress.bind,
+    bind: bind === '' ? own : bind,
   }
+}
+
+const loopback = '127.0.0.1'
+
+/** Without capture the listener has to be opened; in a unix socket only HTTP says where it wants to go. */
+function egressDoor(
+  sidecar: Sidecar,
+  { bind, captureMode, port }: Egress,
+  index: number,
+  client: Client,
+): DoorSpec | undefined {
+  const path = ['spec', 'egress', index]
+  const where = `spec.egress[${index}]`
+  const unix = bind.startsWith('unix://')
+  if (captureMode !== 'NONE' && !unix) return undefined
+  if (port === undefined && !unix) {
+    const message = `${where}.captureMode: NONE without a port opens nothing: captured traffic is served`
+    tell(client, 'warning', 'OUT-DOOR', sidecar, [...path, 'captureMode'], message, 'Add a port.')
+    return undefined
+  }
+  const protocol = declaredProtocol(port?.protocol ?? 'HTTP') ?? 'auto'
+  if (unix && protocol !== 'http') {
+    const message = `${where}.bind: only HTTP is served in a unix socket, opaque bytes name no host`
+    tell(client, 'warning', 'OUT-DOOR', sidecar, [...path, 'bind'], message, 'Use protocol HTTP.')
+    return undefined
+  }
+  const origin = sidecar.originAt(path)
+  if (unix) return { address: bind, port: 0, kind: 'proxy', origin }
+  const kind = port!.protocol === 'HTTP_PROXY' ? 'proxy' : 'listener'
+  return { address: bind || loopback, port: port!.number, kind, origin }
 }

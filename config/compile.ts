@@ -13,7 +13,7 @@ import { buildRegistry, type MeshService, type Of } from './compile-registry.ts'
 import { defaultRetries } from './compile-retries.ts'
 import { reuse } from './compile-reuse.ts'
 import { RuleCompiler } from './compile-routes.ts'
-import { type Alias, buildScopes, type Scope, selectSidecar } from './compile-scope.ts'
+import { type Alias, buildScopes, doorsOf, type Scope, selectSidecar } from './compile-scope.ts'
 import { TableBuilder } from './compile-tables.ts'
 import { asksForNodes } from './compile-traffic-distribution.ts'
 import { versionOf } from './compile-version.ts'
@@ -141,8 +141,8 @@ function compileContent(
   const content = {
     workload,
     mesh: meshSpec(client.mesh, client.domain),
-    outbound: { policy: outboundPolicy(sidecar, config), listeners },
-    inbound: buildInbound(registry, endpoints, sidecar, client),
+    outbound: { policy: outboundPolicy(sidecar, config), listeners, doors: doorsOf(scopes) },
+    inbound: buildInbound(registry, endpoints, sidecar, policies, client),
     ...buildClusters(services.values(), registry, endpoints, policies, client),
   }
   return { endpoints, services, content, problems: client.problems.sort(compareProblems) }

@@ -253,6 +253,7 @@ export interface SidecarSpec {
     readonly bind: string
     readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE'
     readonly defaultEndpoint: string
+    readonly connectionPool?: ConnectionPool
   }>
   /** Undefined: not written, which means everything of every namespace. */
   readonly egress?: ReadonlyArray<{
@@ -262,6 +263,7 @@ export interface SidecarSpec {
     readonly hosts: readonly string[]
   }>
   readonly outboundTrafficPolicy?: { readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY' }
+  readonly inboundConnectionPool?: ConnectionPool
 }
 
 /** MeshConfig is not a Kubernetes object: a file with `kind: MeshConfig`, or the `mesh` key of Istio's ConfigMap. */
@@ -309,6 +311,8 @@ export type KnownResource =
 /** What reading one or more folders gives: everything usable, and everything to be said about the rest. */
 export interface Loaded {
   readonly resources: readonly KnownResource[]
+  /** The same by `Kind namespace/name`. */
+  readonly byTitle: ReadonlyMap<string, KnownResource>
   readonly problems: readonly import('./resource.ts').Problem[]
   /** `Kind namespace/name` of objects that were refused: quarantined, their last good version stays. */
   readonly refused: readonly string[]

@@ -55,6 +55,17 @@ export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'auto'
 export interface OutboundSpec {
   readonly policy: OutboundPolicySpec
   readonly listeners: readonly OutboundListenerSpec[]
+  /** Places of their own where the workload's calls are taken without capture (Sidecar egress). */
+  readonly doors: readonly DoorSpec[]
+}
+
+export interface DoorSpec {
+  /** IP address, or `unix:///path` with port 0. */
+  readonly address: string
+  readonly port: number
+  /** listener: like captured connections to the address and port. proxy: the client names host and port. */
+  readonly kind: 'listener' | 'proxy'
+  readonly origin: Origin
 }
 
 /** What happens to traffic for unknown destinations (MeshConfig or Sidecar outboundTrafficPolicy). */
@@ -104,6 +115,12 @@ export interface InboundPortSpec {
   readonly target: { readonly address: string | 'original'; readonly port: number }
   /** `inbound|9080||` */
   readonly cluster: string
+  /** Towards the application. */
+  readonly connectionPool: ConnectionPoolSpec
+  /** Where it was written: Sidecar, DestinationRule or MeshConfig. */
+  readonly poolOrigin: Origin | undefined
+  /** Opened by the proxy itself at this address, without capture (Sidecar ingress captureMode NONE). */
+  readonly door: string | undefined
   readonly origin: Origin
 }
 

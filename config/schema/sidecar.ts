@@ -56,6 +56,7 @@ function defaultEndpoint(value: string): Verdict {
 interface Ingress {
   readonly bind: string
   readonly captureMode: string
+  readonly defaultEndpoint: string
   readonly port?: { readonly number: number; readonly protocol: string; readonly name: string }
   readonly tls?: unknown
 }
@@ -70,13 +71,13 @@ const ingress: Type = object<Ingress>(
     captureMode,
     defaultEndpoint: or(string(defaultEndpoint), ''),
     tls: later(serverTls),
-    connectionPool: later(connectionPool),
+    connectionPool,
   },
   {
     rules: [
       (value, place) => checkIngressTls(value.port?.protocol ?? '', value.tls, place),
       warnHttpPool,
-      tellOwnListener,
+      checkOwnListener,
     ],
   },
 )
@@ -91,17 +92,23 @@ function warnHttpPool(value: Ingress, place: Place): void {
   )
 }
 
-/** Both ask for a listener of its own, which only captured traffic has here. */
-function tellOwnListener({ bind, captureMode }: Ingress, place: Place): void {
-  const tell = (field: string, what: string) =>
+/** A port of its own that delivers to where it was called would call itself. */
+function checkOwnListener({ bind, captureMode, defaultEndpoint }: Ingress, place: Place): void {
+  if (captureMode !== 'NONE') {
+    if (bind !== '')
+      place.warn(
+        ['bind'],
+        'has no effect without captureMode NONE: captured traffic has its address',
+      )
+    return
+  }
+  const elsewhere = /^(unix:|127\.0\.0\.1:|\[::1\]:)/.test(defaultEndpoint)
+  if (!elsewhere)
     place.warn(
-      [field],
-      `${what} is known, not yet implemented: no port is opened`,
-      '',
-      'OUT-NOTYET',
+      ['captureMode'],
+      'NONE opens the port itself: without a defaultEndpoint on loopback or a unix socket nothing is opened',
+      'Add defaultEndpoint: 127.0.0.1:PORT, with another port than this one.',
     )
-  if (captureMode === 'NONE') tell('captureMode', 'NONE')
-  if (bind !== '') tell('bind', 'an address to listen on')
 }
 
 const egress: Type = object<EgressView>({
@@ -150,7 +157,7 @@ const fields = {
   ingress: or(list(ingress), []),
   egress: list(egress),
   outboundTrafficPolicy,
-  inboundConnectionPool: later(connectionPool),
+  inboundConnectionPool: connectionPool,
 }
 
 function checkPresence(_: SidecarSpec, place: Place): void {

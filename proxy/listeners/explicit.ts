@@ -99,7 +99,9 @@ export class Explicit implements HttpListener, SniffOwner {
     const { known } = this
     if (known !== undefined && known.table === table && known.authority === head.authority)
       return known.scope
-    const { host, port = 80 } = splitAuthority(head.authority)
+    const { host, port: named = 80 } = splitAuthority(head.authority)
+    // Only the port that was asked for counts, as for captured connections.
+    const port = this.bind !== undefined && this.inTunnel ? this.bind.port : named
     const scope = listenerOf(table, host, port)?.http ?? table.strangerScope(port)
     this.known = { table, authority: head.authority, scope }
     return scope

@@ -14,7 +14,7 @@ const unlimited = 2 ** 32 - 1
 const hourMs = 3_600_000
 
 /** Istio's defaults (§3.5). */
-const pool: ConnectionPoolSpec = {
+export const defaultPool: ConnectionPoolSpec = {
   maxConnections: unlimited,
   connectTimeoutMs: 10_000,
   tcpIdleTimeoutMs: hourMs,
@@ -45,7 +45,7 @@ function fixed(name: string, parts: Partial<ClusterSpec>): ClusterSpec {
     endpointSet: '',
     subsetLabels: {},
     loadBalancer: { kind: 'PASSTHROUGH' },
-    connectionPool: pool,
+    connectionPool: defaultPool,
     retryBudget: { kind: 'off' },
     outlierDetection: undefined,
     dnsRefreshMs: 60_000,
@@ -90,12 +90,24 @@ export function endpointAt(address: string, port: number): EndpointSpec {
   }
 }
 
+/** Asked for each opaque connection. */
+const poolTexts = new WeakMap<ConnectionPoolSpec, string>()
+
+function textOf(pool: ConnectionPoolSpec): string {
+  let text = poolTexts.get(pool)
+  if (text === undefined) {
+    text = JSON.stringify(pool)
+    poolTexts.set(pool, text)
+  }
+  return text
+}
+
 /** The application behind a declared inbound port. */
 export function inboundCluster(port: InboundPortSpec): {
   readonly spec: ClusterSpec
   readonly endpoints: readonly EndpointSpec[]
 } {
-  const { target, service } = port
+  const { connectionPool, target, service } = port
   const [serviceName = '', serviceNamespace = ''] = service.split('.')
   const original = target.address === 'original'
   const spec = fixed(port.cluster, {
@@ -109,7 +121,9 @@ export function inboundCluster(port: InboundPortSpec): {
     protocol: port.protocol,
     external: false,
     origin: port.origin,
-    hash: `fixed:${port.cluster}:${target.address}:${target.port}:${service}:${port.protocol}`,
+    connectionPool,
+    poolOrigin: port.poolOrigin,
+    hash: `fixed:${port.cluster}:${target.address}:${target.port}:${service}:${port.protocol}:${textOf(connectionPool)}`,
   })
   return { spec, endpoints: original ? [] : [endpointAt(target.address, target.port)] }
 }

@@ -30,10 +30,13 @@ export interface Surroundings {
 export class Outbound implements SniffOwner, HttpListener {
   readonly direction = 'outbound'
   private readonly around: Surroundings
+  /** False: the address that was dialed is the listener's own. */
+  private readonly captured: boolean
   private readonly sniffer = new Sniffer(this, () => this.around.services.wheel)
 
-  constructor(around: Surroundings) {
+  constructor(around: Surroundings, captured = true) {
     this.around = around
+    this.captured = captured
   }
 
   get recorder() {
@@ -47,11 +50,11 @@ export class Outbound implements SniffOwner, HttpListener {
   /** `connection` was just accepted; nothing was read from it. */
   accept(connection: Connection): void {
     this.recorder.downstreamOpened('outbound')
-    const destination = connection.originalDestination
+    const destination = this.destinationOf(connection)
     const { ownPorts } = this.around
     if (
       destination === undefined ||
-      loopsBack(destination, connection.local, 'outbound', ownPorts)
+      (this.captured && loopsBack(destination, connection.local, 'outbound', ownPorts))
     ) {
       refuse(this.around.services, 'outbound', connection, { kind: 'loop', destination })
       return
@@ -82,12 +85,16 @@ export class Outbound implements SniffOwner, HttpListener {
 
   scope(connection: Connection): HttpScope {
     const { table } = this.around
-    const { address, port } = connection.originalDestination!
+    const { address, port } = this.destinationOf(connection)!
     return table.outbound(address, port)?.http ?? table.strangerScope(port)
   }
 
+  private destinationOf(connection: Connection): Address | undefined {
+    return this.captured ? connection.originalDestination : connection.local
+  }
+
   private listenerOf(connection: Connection): OutboundListener | undefined {
-    const { address, port } = connection.originalDestination!
+    const { address, port } = this.destinationOf(connection)!
     return this.around.table.outbound(address, port)
   }
 
@@ -117,7 +124,7 @@ export class Outbound implements SniffOwner, HttpListener {
   forwardOf(connection: Connection, verdict: Verdict): TcpForward | Refusal {
     const listener = this.listenerOf(connection)
     const { clusters, services, table } = this.around
-    const destination = connection.originalDestination
+    const destination = this.destinationOf(connection)
     const tls = verdict.spoken === 'tls' ? verdict : undefined
     const choice = this.isOwnPod(listener, destination!)
       ? undefined
@@ -153,6 +160,8 @@ export class Outbound implements SniffOwner, HttpListener {
   /** Unknown destinations: passed through, refused, or, when it is a known Pod, always passed. */
   private strangerCluster(table: Table, destination: Address) {
     const { clusters } = this.around
+    // Passed on, it would come back.
+    if (!this.captured) return undefined
     const open = table.snapshot.outbound.policy.mode === 'ALLOW_ANY'
     return open || table.isEndpoint(destination.address)
       ? clusters.fixed(passthroughCluster)

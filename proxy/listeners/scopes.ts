@@ -46,8 +46,6 @@ export interface ScopeParts {
   readonly services: ListeningServices
   readonly clusters: Clusters
   readonly ownPorts: ReadonlySet<number>
-  /** Explicit mode: the request names its destination, connections carry none. */
-  readonly explicit: boolean
   /** True for the address of a known endpoint, in the snapshot's table. */
   readonly isEndpoint: (snapshot: Snapshot, address: string) => boolean
 }
@@ -83,7 +81,8 @@ export class OutboundScope implements HttpScope {
   }
 
   destination(head: RequestHead, connection: Connection): Address | undefined {
-    if (!this.parts.explicit) return connection.originalDestination
+    // Without capture connections carry none: the request names its destination.
+    if (connection.originalDestination !== undefined) return connection.originalDestination
     if (head.authority !== this.named) {
       const { host, port } = splitAuthority(head.authority)
       this.named = head.authority
@@ -93,10 +92,11 @@ export class OutboundScope implements HttpScope {
   }
 
   unknownHost(head: RequestHead, connection: Connection): Cluster | ProxyError {
-    const { clusters, explicit, isEndpoint, ownPorts } = this.parts
+    const { clusters, isEndpoint, ownPorts } = this.parts
+    const captured = connection.originalDestination !== undefined
     const destination = this.destination(head, connection)
     if (destination === undefined) return unknownHost(head.authority, this.port)
-    if (explicit && ownPorts.has(destination.port) && isSelf(destination.address))
+    if (!captured && ownPorts.has(destination.port) && isSelf(destination.address))
       return new ProxyError(ErrorCode.Loop, Side.Proxy, {
         message: `${head.authority} is the proxy itself`,
       })

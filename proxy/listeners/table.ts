@@ -10,6 +10,7 @@ import type {
   Snapshot,
 } from '../../config/snapshot.ts'
 import type { HttpScope } from '../exchange/scope.ts'
+import { defaultPool } from './fixed-clusters.ts'
 import { ListenerIndex } from './listener-index.ts'
 import { TcpRoutes } from './tcp-routes.ts'
 
@@ -29,6 +30,9 @@ function undeclared(port: number, snapshot: Snapshot): InboundPortSpec {
     servicePort: port,
     target: { address: snapshot.inbound.mode === 'LOCALHOST' ? '127.0.0.1' : 'original', port },
     cluster: 'InboundPassthroughCluster',
+    connectionPool: defaultPool,
+    poolOrigin: undefined,
+    door: undefined,
     origin: { kind: 'built-in', namespace, name, file: '', line: 0 },
   }
 }

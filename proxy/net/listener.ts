@@ -1,4 +1,5 @@
 /** Listening sockets of one worker: reusePort, accepted connections adopted, closed one by one on drain. */
+import { lstatSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Address } from './address.ts'
 import { adoptAccepted } from './adopt.ts'
@@ -6,6 +7,7 @@ import { originalDestination } from './original-destination.ts'
 import type { SocketConnection } from './socket-connection.ts'
 
 export interface ListenOptions {
+  /** Or `unix:///path`, which one worker alone can listen on. */
   readonly address: string
   /** 0 lets the kernel choose. */
   readonly port: number
@@ -40,7 +42,8 @@ export class Listener {
     return new Promise((done, failed) => {
       server.once('error', failed)
       const { address: host, port, reusePort } = options
-      server.listen({ host, port, reusePort, backlog: 4096 }, () => {
+      const where = host.startsWith(unixPrefix) ? freedPath(host) : { host, port, reusePort }
+      server.listen({ ...where, backlog: 4096 }, () => {
         server.off('error', failed)
         // Accept errors (EMFILE) are not fatal: the connection stays in the kernel's queue.
         server.on('error', () => undefined)
@@ -55,4 +58,13 @@ export class Listener {
   close(): void {
     this.server.close()
   }
+}
+
+const unixPrefix = 'unix://'
+
+/** A socket that a former process left behind would be in the way; any other file stays. */
+function freedPath(address: string): { path: string } {
+  const path = address.slice(unixPrefix.length)
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path)
+  return { path }
 }

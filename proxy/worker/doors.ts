@@ -1,8 +1,15 @@
 /** The listening sockets of one worker: opened as its first act, followed by what configuration adds. */
+import type { Snapshot } from '../../config/snapshot.ts'
 import { checkAdoption } from '../net/adopt.ts'
 import { Listener } from '../net/listener.ts'
 import type { WorkerSettings } from './messages.ts'
 import type { Acceptor, Runtime } from './runtime.ts'
+
+interface Door {
+  readonly address: string
+  readonly port: number
+  readonly acceptor: Acceptor
+}
 
 export class Doors {
   private readonly settings: WorkerSettings
@@ -10,8 +17,8 @@ export class Doors {
   private readonly onFailure: (what: string, message: string) => void
   private readonly outbound: Listener[] = []
   private readonly inbound: Listener[] = []
-  /** Explicit mode: one per address and port of the workload. */
-  private readonly ofWorkload = new Map<string, Listener | undefined>()
+  /** What the configuration asks for; undefined while it is being opened. */
+  private readonly followed = new Map<string, Listener | undefined>()
   private adopting = false
   private closedInbound = false
 
@@ -43,41 +50,67 @@ export class Doors {
     return { outbound: out.address.port, inbound: into.address.port }
   }
 
-  /** Explicit mode with an application: the workload's own ports come and go with the configuration. */
+  /** What the configuration opens comes and goes with it. */
   async follow(): Promise<void> {
     const { snapshot } = this.runtime
-    if (!this.settings.explicit || this.settings.app === undefined) return
     if (snapshot === undefined || this.closedInbound) return
-    const wanted = new Set<string>()
-    for (const address of snapshot.workload.addresses)
-      for (const { port } of snapshot.inbound.ports) wanted.add(`${address} ${port}`)
-    for (const [key, listener] of this.ofWorkload) {
+    const wanted = this.wanted(snapshot)
+    for (const [key, listener] of this.followed) {
       if (wanted.has(key)) continue
       listener?.close()
-      this.ofWorkload.delete(key)
+      this.followed.delete(key)
     }
-    for (const key of wanted) if (!this.ofWorkload.has(key)) await this.openFor(key)
+    for (const [key, door] of wanted) if (!this.followed.has(key)) await this.openFor(key, door)
+  }
+
+  /** By place and what is done there. */
+  private wanted(snapshot: Snapshot): Map<string, Door> {
+    const { app, explicit, id } = this.settings
+    const { direct, inbound, proxy } = this.runtime
+    const wanted = new Map<string, Door>()
+    const add = (kind: string, door: Door): void => {
+      // A unix socket cannot be shared.
+      if (id === 0 || !door.address.startsWith('unix://'))
+        wanted.set(`${kind} ${door.address} ${door.port}`, door)
+    }
+    if (explicit && app !== undefined)
+      for (const address of snapshot.workload.addresses)
+        for (const { port } of snapshot.inbound.ports)
+          add('inbound', { address, port, acceptor: inbound })
+    else
+      for (const { door, port } of snapshot.inbound.ports)
+        if (door !== undefined) add('inbound', { address: door, port, acceptor: direct.inbound })
+    for (const { address, kind, port } of snapshot.outbound.doors)
+      add(kind, { address, port, acceptor: kind === 'proxy' ? proxy : direct.outbound })
+    return wanted
   }
 
   closeInbound(): void {
     this.closedInbound = true
-    for (const listener of [...this.inbound, ...this.ofWorkload.values()]) listener?.close()
+    for (const listener of [...this.inbound, ...this.followedOf('inbound')]) listener.close()
   }
 
   closeOutbound(): void {
-    for (const listener of this.outbound) listener.close()
+    for (const listener of [...this.outbound, ...this.followedOf('outbound')]) listener.close()
   }
 
-  private async openFor(key: string): Promise<void> {
-    const [address = '', port] = key.split(' ')
-    this.ofWorkload.set(key, undefined)
+  private followedOf(direction: 'inbound' | 'outbound'): Listener[] {
+    const found = [...this.followed].filter(
+      ([key]) => key.startsWith('inbound ') === (direction === 'inbound'),
+    )
+    return found.flatMap(([, listener]) => listener ?? [])
+  }
+
+  private async openFor(key: string, { acceptor, address, port }: Door): Promise<void> {
+    this.followed.set(key, undefined)
     try {
-      this.ofWorkload.set(
-        key,
-        await this.listen(address, Number(port), false, this.runtime.inbound),
-      )
+      const listener = await this.listen(address, port, false, acceptor)
+      // It may have been taken back meanwhile.
+      if (this.followed.has(key) && !this.closedInbound) this.followed.set(key, listener)
+      else listener.close()
     } catch (error) {
-      this.onFailure(`inbound listener ${address}:${port}`, (error as Error).message)
+      this.followed.delete(key)
+      this.onFailure(`listener ${key}`, (error as Error).message)
     }
   }
 

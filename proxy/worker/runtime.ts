@@ -41,6 +41,9 @@ interface Parked {
 export class Runtime implements Surroundings {
   readonly outbound: Acceptor
   readonly inbound: Inbound
+  /** For listeners that the configuration opens beside the captured ones. */
+  readonly direct: { readonly inbound: Acceptor; readonly outbound: Acceptor }
+  readonly proxy: Acceptor
   private readonly settings: WorkerSettings
   private readonly instruments: Instruments
   private readonly onProblem: (message: string) => void
@@ -70,6 +73,8 @@ export class Runtime implements Surroundings {
     this.note = new Notes(note)
     this.outbound = settings.explicit ? new Explicit(this) : new Outbound(this)
     this.inbound = new Inbound(this, !settings.explicit)
+    this.direct = { inbound: new Inbound(this, false), outbound: new Outbound(this, false) }
+    this.proxy = new Explicit(this)
   }
 
   /** A port that stands for one service (explicit mode). */
@@ -158,7 +163,6 @@ export class Runtime implements Surroundings {
     const parts: ScopeParts = {
       services,
       clusters,
-      explicit: this.settings.explicit,
       ownPorts: this.ownPorts,
       isEndpoint: (_of, address) => this.table.isEndpoint(address),
     }

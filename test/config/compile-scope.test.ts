@@ -203,28 +203,37 @@ t.test(
   },
 )
 
-t.test('what a Sidecar asks that is not there yet is told with its line', async (t) => {
-  const view = viewOf(
-    mesh +
-      sidecar('s', {
-        egress: [
-          {
-            port: { number: 80, protocol: 'HTTP', name: 'h' },
-            captureMode: 'NONE',
-            hosts: ['./*'],
-          },
-          { port: { number: 81, protocol: 'HTTP_PROXY', name: 'p' }, hosts: ['./*'] },
-          { hosts: ['*/*'] },
-        ],
-      }),
-  )
-  t.match(view.problems, [
-    {
-      code: 'OUT-NOTYET',
-      object: 'Sidecar default/s',
-      message: /^spec\.egress\[0\]\.captureMode: NONE/,
-    },
-    { code: 'OUT-NOTYET', message: /^spec\.egress\[1\]\.port: HTTP_PROXY/ },
-  ])
-  t.ok(view.problems[0]!.line < view.problems[1]!.line)
-})
+t.test(
+  'listeners without capture are doors, and what none can serve is told with its line',
+  async (t) => {
+    const port = (number: number, protocol = 'HTTP') => ({ number, protocol, name: 'p' })
+    const hosts = ['./*']
+    const view = viewOf(
+      mesh +
+        sidecar('s', {
+          egress: [
+            { port: port(80), captureMode: 'NONE', hosts },
+            { port: port(81, 'HTTP_PROXY'), captureMode: 'NONE', bind: '127.0.0.9', hosts },
+            { port: port(82, 'HTTP_PROXY'), hosts },
+            { port: port(0), bind: 'unix:///run/egress', hosts },
+            { port: port(0, 'TCP'), bind: 'unix:///run/opaque', hosts },
+            { captureMode: 'NONE', hosts: ['*/*'] },
+          ],
+        }),
+    )
+    t.match(view.snapshot.outbound.doors, [
+      { address: '127.0.0.1', port: 80, kind: 'listener', origin: { name: 's' } },
+      { address: '127.0.0.9', port: 81, kind: 'proxy' },
+      { address: 'unix:///run/egress', port: 0, kind: 'proxy' },
+    ])
+    t.match(view.problems, [
+      {
+        code: 'OUT-DOOR',
+        object: 'Sidecar default/s',
+        message: /^spec\.egress\[4\]\.bind: only HTTP/,
+      },
+      { code: 'OUT-DOOR', message: /^spec\.egress\[5\]\.captureMode: NONE without a port/ },
+    ])
+    t.ok(view.problems[0]!.line < view.problems[1]!.line)
+  },
+)

@@ -38,7 +38,7 @@ export function snapshotOf(version: string, sets: Record<string, EndpointSpec[]>
       accessLogEncoding: 'TEXT',
       accessLogFormat: '',
     },
-    outbound: { policy: { mode: 'ALLOW_ANY', origin: undefined }, listeners: [] },
+    outbound: { policy: { mode: 'ALLOW_ANY', origin: undefined }, listeners: [], doors: [] },
     inbound: { ports: [], mode: 'PASSTHROUGH' },
     clusters: new Map(),
     endpointSets: new Map(Object.entries(sets)),

@@ -111,6 +111,11 @@ export class Sidecar {
     return snapshot
   }
 
+  /** Opens and closes what the configuration asks for by now. */
+  follow(): Promise<void> {
+    return this.doors.follow()
+  }
+
   /** Resolves when so many exchanges and connections were recorded. */
   async recorded(exchanges: number, connections = 0): Promise<void> {
     while (this.exchanges.length < exchanges || this.connections.length < connections)
