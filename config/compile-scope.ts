@@ -64,7 +64,7 @@ export function buildScopes(
   const aliases = findAliases(all)
   const egress = sidecar?.spec.egress ?? []
   if (sidecar === undefined || egress.length === 0)
-    return [scopeOf(undefined, all, aliases, routes)]
+    return [scopeOf(undefined, undefined, all, aliases, routes)]
   return egress.map((listener, index) => {
     const imports = listener.hosts.map((host) => parseImport(host, client))
     const chosen = imported(visible, routes, imports, client)
