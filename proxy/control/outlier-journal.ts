@@ -90,6 +90,12 @@ export class OutlierJournal {
     this.add(spec, charge.endpoint, 'refused', text)
   }
 
+  /** The cluster is gone, or begins afresh. */
+  forget(cluster: string): void {
+    this.refusals.delete(cluster)
+    this.active(cluster, 0)
+  }
+
   /** How many are ejected now. */
   active(cluster: string, count: number): void {
     this.instruments.gauge('outlierActive', [cluster]).set(count)

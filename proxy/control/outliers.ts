@@ -43,6 +43,7 @@ export class Outliers {
 
   /** Before the workers get the snapshot. A cluster with another policy starts afresh, as its connections do. */
   follow(snapshot: Snapshot): void {
+    this.clock.refresh()
     for (const [name, cluster] of this.watched) {
       const spec = snapshot.clusters.get(name)
       if (spec?.hash === cluster.spec.hash) {
@@ -57,6 +58,7 @@ export class Outliers {
 
   /** Before the workers get these. */
   endpointsChanged(set: string, endpoints: readonly EndpointSpec[]): void {
+    this.clock.refresh()
     for (const cluster of this.watched.values())
       if (cluster.spec.endpointSet === set) cluster.update(endpoints)
   }

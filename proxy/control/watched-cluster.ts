@@ -29,9 +29,12 @@ export interface WatchedClusterParts {
 interface Cells {
   readonly cells: OutlierMemory
   readonly at: number
+  /** Whose they were left the cluster then: requests to it may still end. */
+  readonly freedAt: number
 }
 
 const leastPerBlock = 8
+const restMs = 60_000
 
 export class WatchedCluster implements DetectorEvents, DeadlineOwner {
   spec: ClusterSpec
@@ -39,6 +42,7 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
   private readonly detector: OutlierDetector
   private readonly workers = new Set<number>()
   private readonly free: Cells[] = []
+  private readonly resting: Cells[] = []
   /** Of the hosts that are ejected now. */
   private readonly ejections = new Map<Host, Ejection>()
   private readonly interval = new Timer(this)
@@ -63,7 +67,7 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
     for (const host of [...hosts.values()])
       if (!members.has(host.key)) {
         this.detector.remove(host)
-        this.free.push({ cells: host.cells, at: host.at })
+        this.resting.push({ cells: host.cells, at: host.at, freedAt: this.parts.clock.now })
         changed = this.ejections.delete(host) || changed
       }
     const fresh = [...members].filter((key) => !hosts.has(key))
@@ -108,7 +112,7 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
   close(): void {
     this.parts.wheel.cancel(this.interval)
     this.ejections.clear()
-    this.parts.journal.active(this.spec.name, 0)
+    this.parts.journal.forget(this.spec.name)
   }
 
   // --- what the detector decides
@@ -183,11 +187,14 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
   }
 
   private reserve(count: number): void {
+    const rested = this.parts.clock.now - restMs
+    while (this.resting.length > 0 && this.resting[0]!.freedAt <= rested)
+      this.free.push(this.resting.shift()!)
     const missing = count - this.free.length
     if (missing <= 0) return
     const size = Math.max(missing, leastPerBlock)
     const cells = outlierMemory(size)
-    for (let i = size - 1; i >= 0; i--) this.free.push({ cells, at: i * outlierCells })
+    for (let i = size - 1; i >= 0; i--) this.free.push({ cells, at: i * outlierCells, freedAt: 0 })
   }
 }
 

@@ -125,7 +125,7 @@ async function race(t: Test, method: string, kind: Kind): Promise<void> {
   t.equal((statuses.get(200) ?? 0) + failed, total, 'every request got an answer')
   if (kind === 'spiteful') t.ok(races > 0, `${races} closed when they were used again`)
   if (method === 'GET') t.equal(failed, 0)
-  else checkFailures(t, sidecar, failed, races)
+  else checkFailures(t, sidecar, failed)
   const carriedOut = [...server.seen.values()]
   t.equal(carriedOut.length + failed, total)
   t.ok(
@@ -135,8 +135,7 @@ async function race(t: Test, method: string, kind: Kind): Promise<void> {
 }
 
 /** A POST may fail only where the server could have read it. */
-function checkFailures(t: Test, sidecar: Sidecar, failed: number, races: number): void {
-  t.ok(failed <= races, `${failed} of ${races} that met a closing connection`)
+function checkFailures(t: Test, sidecar: Sidecar, failed: number): void {
   const records = sidecar.exchanges.filter(({ status }) => status === 503)
   t.equal(records.length, failed)
   t.ok(
