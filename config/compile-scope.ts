@@ -5,7 +5,7 @@ import { hasLabels, isExported, resolveHost } from './compile-names.ts'
 import { declaredProtocol } from './compile-ports.ts'
 import { isKubernetes, type MeshService } from './compile-registry.ts'
 import type { MeshRoutes } from './compile-virtual-services.ts'
-import type { SidecarSpec } from './kinds.ts'
+import type { HttpRoute, SidecarSpec } from './kinds.ts'
 import { hostsMeet } from './schema/hosts.ts'
 import type { DoorSpec, PortProtocol } from './snapshot.ts'
 
