@@ -101,6 +101,10 @@ export const reasons = {
     what: 'A request that went out on a kept connection which the endpoint closed without a byte of reply is sent again; Envoy answers 503.',
     why: 'The endpoint had closed before it could know of the request ([differences.md](differences.md)).',
   },
+  'no-507': {
+    what: 'A body too large to be sent twice rules a retry out, and the first reply goes to the client; one whose length is not known waits while a retry does. Envoy begins the retry and answers 507 when the body outgrows its buffer.',
+    why: 'The application’s own reply says more than 507, and a client that is slowed down loses nothing.',
+  },
   'retry-after': {
     what: 'A retry waits as long as the reply’s Retry-After asks (up to 10 s); Istio’s Envoy does not look at it.',
     why: 'RFC 9110 10.2.3: who is asked to come back later does.',

@@ -234,4 +234,43 @@ export const retries: readonly Behaviour[] = [
       await wire.answer()
     },
   }),
+  {
+    name: 'a body that outgrows what is kept while a retry waits',
+    host: 'outgrown',
+    services: { outgrown: [firstThen((call) => call.reply(503, 'early'), ok)] },
+    istio: {
+      http: [
+        {
+          retries: { attempts: 1, retryOn: '5xx', backoff: '60s' },
+          route: [destination('outgrown')],
+        },
+      ],
+    },
+    envoy: {
+      routes: [
+        {
+          match: { prefix: '/' },
+          route: to('outgrown', {
+            retry_policy: policy('5xx', 1, { retry_back_off: { base_interval: '60s' } }),
+          }),
+        },
+      ],
+    },
+    client: async (client) => {
+      const wire = await client.wire()
+      wire.send('POST / HTTP/1.1\r\nHost: outgrown\r\ncontent-length: 3000000\r\n\r\nbegin')
+      await client.arrived(1)
+      // the reply must have reached the proxy: it is not seen from outside when
+      await new Promise((done) => setTimeout(done, 300))
+      wire.send('x'.repeat(2_000_000))
+      await wire.answer()
+    },
+    ignores: [/^reply 1: (?!status)/, /^log 1: (?!status)/],
+    differs: [
+      {
+        why: 'no-507',
+        at: { 'reply 1: status': ['503', '507'], 'log 1: status': ['503', '507'] },
+      },
+    ],
+  },
 ]
