@@ -24,13 +24,16 @@ const triesPerLevel = 2
 /** Bodies up to this size can be sent again (Envoy's per-connection buffer). */
 const replayBytes = 1024 * 1024
 
+/** Nothing is made for exchanges that need no retry. */
+const none: readonly never[] = []
+
 export class Retrying {
   readonly policy: RetryPolicy
   /** Endpoints that failed and are to be avoided, oldest first. */
-  readonly tried: Endpoint[] = []
+  tried: readonly Endpoint[] = none
   /** Levels of nearness to be left; undefined: none. */
   triedLevels: readonly number[] | undefined = undefined
-  private readonly levels: number[] = []
+  private levels: readonly number[] = none
   /** So far, without those for reuse races. */
   retries = 0
   /** An interim reply reached the client: from here on nothing is repeated. */
@@ -120,11 +123,11 @@ export class Retrying {
   pause(endpoint: Endpoint, hashed: boolean): void {
     const { ignorePreviousHosts, remoteLocalities } = this.policy.spec
     const avoided = ignorePreviousHosts === 'unless-hashed' ? !hashed : ignorePreviousHosts
-    if (avoided) this.tried.push(endpoint)
+    if (avoided) this.tried = [...this.tried, endpoint]
     this.retries++
     this.replay?.detach()
     if (!remoteLocalities) return
-    this.levels.push(endpoint.priority)
+    this.levels = [...this.levels, endpoint.priority]
     if (this.levels.length % triesPerLevel === 0) this.triedLevels = [...new Set(this.levels)]
   }
 
