@@ -126,3 +126,13 @@ t.test('the wish for room goes to a worker that has connections, each in turn', 
   bench.cells.makeRoom(1, 'a')
   t.same(bench.posted, [])
 })
+
+t.test('the application behind an inbound port with limits has cells as well', async (t) => {
+  const bench = new Bench()
+  const inbound = {
+    mode: 'PASSTHROUGH',
+    ports: [{ cluster: 'inbound|80||', connectionPool: poolSettings({ maxRequests: 2 }) }],
+  } as unknown as Snapshot['inbound']
+  bench.cells.follow({ ...snapshotWith('free'), inbound })
+  t.same(bench.told(0), ['inbound|80||=0'])
+})

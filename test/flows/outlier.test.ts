@@ -94,6 +94,24 @@ test('all ejected: 503 UH names each with what was counted', async (t) => {
   t.equal(sidecar.exchanges.at(-1)!.flags, Flag.UH)
 })
 
+test('minHealthPercent: with half of them ejected all are used again', async (t) => {
+  await using mesh = await startUpstreams([500, 500, 200, 200])
+  const yaml = (least: number) =>
+    serviceYaml('web', mesh.ports) +
+    noRetries +
+    rule(`{ consecutive5xxErrors: 1, maxEjectionPercent: 50, minHealthPercent: ${least} }`)
+  for (const [least, allUsed] of [
+    [60, true],
+    [50, false],
+  ] as const) {
+    await using sidecar = await Sidecar.start({ yaml: yaml(least) })
+    while (sidecar.sharing.outliers.status().length < 2) await ask(sidecar.port, web)
+    const statuses = new Set<number>()
+    for (let i = 0; i < 40; i++) statuses.add((await ask(sidecar.port, web)).status)
+    t.equal(statuses.has(500), allUsed, `at least ${least} %`)
+  }
+})
+
 test('refused connections, resets and timeouts count as errors', async (t) => {
   let open = 0
   await using silent = await Upstream.start(() => {
