@@ -43,9 +43,9 @@ export class Maglev implements HashTable {
         if (turn * share < targets[i]!) continue
         targets[i]! += most
         let slot = taker.next
-        while (slots[slot] !== -1) slot = (slot + taker.skip) % size
+        while (slots[slot] !== -1) slot = after(slot, taker.skip, size)
         slots[slot] = taker.endpoint
-        taker.next = (slot + taker.skip) % size
+        taker.next = after(slot, taker.skip, size)
         filled++
       }
   }
@@ -67,4 +67,10 @@ export class Maglev implements HashTable {
         return { endpoint, next, skip: remainder(text, 1, size - 1) + 1 }
       })
   }
+}
+
+/** `skip` is below `size`; cheaper than a remainder. */
+function after(slot: number, skip: number, size: number): number {
+  const next = slot + skip
+  return next >= size ? next - size : next
 }
