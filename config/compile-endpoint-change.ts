@@ -1,14 +1,16 @@
 /** The short way from changed EndpointSlices to changed endpoint sets, where nothing else depends on them. */
-import { type EndpointIndex, endpointSetKey, nameOf } from './compile-endpoints.ts'
+import { type EndpointIndex, endpointSetKey } from './compile-endpoints.ts'
+import { put } from './compile-labels.ts'
 import { canonicalAddress } from './compile-names.ts'
 import type { MeshService } from './compile-registry.ts'
+import { serviceName } from './compile-slices.ts'
 import { digestOf } from './compile-version.ts'
 import type { EndpointSpec, Snapshot, WorkloadSpec } from './snapshot.ts'
 
 export interface EndpointChange {
   readonly snapshot: Snapshot
-  /** By host name: those the snapshot was compiled from. */
-  readonly services: ReadonlyMap<string, MeshService>
+  /** Kubernetes' among those the snapshot was compiled from, by namespace and name. */
+  readonly services: ReadonlyMap<string, readonly MeshService[]>
   readonly workload: WorkloadSpec
   readonly before: EndpointIndex
   readonly endpoints: EndpointIndex
@@ -17,19 +19,18 @@ export interface EndpointChange {
 /** Undefined: more than endpoint sets may follow, compile everything. */
 export function changedSets(change: EndpointChange): Snapshot['endpointSets'] | undefined {
   const { snapshot, services, before, endpoints } = change
-  const changed = endpoints.changedSince(before)
+  const changed = endpoints.slices.changedSince(before.slices)
   for (const name of changed) if (concernsWorkload(name, change)) return undefined
   const sets = new Map(snapshot.endpointSets)
-  for (const service of services.values()) {
-    const { sources, discovery, headless, hostname, ports } = service
-    const [source] = sources
-    if (source.kind !== 'Service' || !changed.has(nameOf(source))) continue
-    // Those of headless services are listeners too.
-    if (headless || discovery !== 'static') return undefined
-    for (const port of ports)
-      if (!replace(sets, endpointSetKey(port.number, hostname), endpoints.of(service, port)))
-        return undefined
-  }
+  for (const name of changed)
+    for (const service of services.get(name) ?? []) {
+      // Those of headless services are listeners too.
+      if (service.headless || service.discovery !== 'static') return undefined
+      for (const port of service.ports) {
+        const key = endpointSetKey(port.number, service.hostname)
+        if (!replace(sets, key, endpoints.of(service, port))) return undefined
+      }
+    }
   return sets
 }
 
@@ -44,13 +45,23 @@ function replace(
   return true
 }
 
+/** Services of Kubernetes, as slices name them. */
+export function servicesByName(services: Iterable<MeshService>): Map<string, MeshService[]> {
+  const found = new Map<string, MeshService[]>()
+  for (const service of services) {
+    const [source] = service.sources
+    if (source.kind === 'Service') put(found, serviceName(source), service)
+  }
+  return found
+}
+
 /** What is said of this workload's own addresses decides what it serves; without slices Pods say it. */
 function concernsWorkload(
   service: string,
   { workload, before, endpoints }: EndpointChange,
 ): boolean {
   const own = new Set(workload.addresses)
-  const sides = [before.slicesOf(service), endpoints.slicesOf(service)]
+  const sides = [before, endpoints].map(({ slices }) => slices.of(service) ?? [])
   if (sides.some((slices) => slices.length === 0)) return true
   return sides
     .flat()

@@ -1,8 +1,9 @@
 /** Where services answer: EndpointSlices joined with Pods, selected Pods, WorkloadEntries, listed endpoints. */
-import { LabelIndex, LabelPool, put } from './compile-labels.ts'
+import { LabelIndex, LabelPool } from './compile-labels.ts'
 import { localityOf, zoneOf } from './compile-locality.ts'
 import { canonicalAddress, type Labels } from './compile-names.ts'
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
+import { SliceIndex, serviceName } from './compile-slices.ts'
 import { compareText } from './diagnostics.ts'
 import type { EndpointSliceSpec, ServicePort, WorkloadEntrySpec } from './kinds.ts'
 import { sameItems } from './order.ts'
@@ -19,6 +20,8 @@ export function endpointSetKey(port: number, hostname: string): string {
 
 /** The endpoints of a port, and what they were made from besides slices, Pods and WorkloadEntries. */
 interface Known {
+  /** As slices name it. */
+  readonly service: string
   readonly sources: MeshService['sources']
   readonly portName: string
   readonly found: readonly EndpointSpec[]
@@ -31,7 +34,7 @@ export class EndpointIndex {
   private readonly tellsNodes: boolean
   private readonly podsByLabel: LabelIndex<Pod>
   private readonly entriesByLabel: LabelIndex<Entry>
-  private readonly slices = new Map<string, Of<'EndpointSlice'>[]>()
+  readonly slices: SliceIndex
   private readonly labels: LabelPool
   private readonly known = new Map<string, Known>()
   private readonly asked = new Set<string>()
@@ -54,11 +57,7 @@ export class EndpointIndex {
     this.entries = entries
     this.workload = workload
     this.tellsNodes = tellsNodes
-    for (const slice of slices) {
-      const service = slice.labels['kubernetes.io/service-name']
-      if (service === undefined || slice.spec.addressType === 'FQDN') continue
-      put(this.slices, `${slice.namespace}/${service}`, slice)
-    }
+    this.slices = new SliceIndex(slices, before?.slices)
     if (
       before !== undefined &&
       before.tellsNodes === tellsNodes &&
@@ -88,28 +87,15 @@ export class EndpointIndex {
 
   /** What was found before holds for services whose slices are the same. */
   private keepFrom(before: EndpointIndex): void {
-    const changed = this.changedSince(before)
+    const changed = this.slices.changedSince(before.slices)
     for (const [key, known] of before.known)
-      if (!changed.has(nameOf(known.sources[0]))) this.known.set(key, known)
-  }
-
-  /** `namespace/name` of Services whose slices are others than before. */
-  changedSince(before: EndpointIndex): Set<string> {
-    const changed = new Set<string>()
-    for (const [key, slices] of this.slices)
-      if (!sameItems(slices, before.slices.get(key) ?? [])) changed.add(key)
-    for (const key of before.slices.keys()) if (!this.slices.has(key)) changed.add(key)
-    return changed
+      if (!changed.has(known.service)) this.known.set(key, known)
   }
 
   /** After everything was asked: what nobody asked for belonged to services that are gone. */
   prune(): void {
     for (const key of this.known.keys()) if (!this.asked.has(key)) this.known.delete(key)
     this.asked.clear()
-  }
-
-  slicesOf(service: string): readonly Of<'EndpointSlice'>[] {
-    return this.slices.get(service) ?? []
   }
 
   /** The Pod of a workload, by address or by name. */
@@ -125,7 +111,7 @@ export class EndpointIndex {
   localityOf(workload: WorkloadSpec): string {
     if (workload.locality !== undefined) return workload.locality
     const pod = this.podOf(workload)
-    const zone = zoneOf(workload.addresses, [...this.slices.values()].flat())
+    const zone = zoneOf(workload.addresses, this.slices.usable)
     return localityOf({ ...pod?.labels, ...workload.labels }, zone)
   }
 
@@ -156,7 +142,9 @@ export class EndpointIndex {
       return known.found
     const found = [...this.find(service, port)].sort(byPlace)
     const unique = found.filter((endpoint, index) => !isSamePlace(endpoint, found[index - 1]))
-    this.known.set(key, { sources: service.sources, portName: port.name, found: unique })
+    const { sources } = service
+    const name = serviceName(sources[0])
+    this.known.set(key, { service: name, sources, portName: port.name, found: unique })
     return unique
   }
 
@@ -176,7 +164,7 @@ export class EndpointIndex {
       return
     }
     const written = spec.ports.find((p) => p.port === port.number && p.name === port.name)!
-    const slices = this.slices.get(`${namespace}/${service.name}`)
+    const slices = this.slices.of(serviceName(service))
     if (slices !== undefined)
       for (const slice of slices) yield* this.ofSlice(slice, service, written)
     else if (Object.keys(spec.selector).length > 0)
@@ -302,12 +290,6 @@ export class EndpointIndex {
   }
 }
 
-/** As slices name the Service they belong to. */
-export function nameOf({ namespace, name }: Of<'Service'> | Of<'ServiceEntry'>): string {
-  return `${namespace}/${name}`
-}
-
-/** Without an address it is behind a gateway of its network, and gateways are not known here. */
 function isReachable({ address }: WorkloadEntrySpec): boolean {
   return address !== ''
 }

@@ -19,11 +19,24 @@ export function zoneOf(
   addresses: readonly string[],
   slices: readonly Of<'EndpointSlice'>[],
 ): string | undefined {
-  const isOwn = (address: string) => addresses.includes(canonicalAddress(address))
-  for (const { spec } of slices)
-    for (const { zone, addresses: there } of spec.endpoints)
-      if (zone !== undefined && there.some(isOwn)) return zone
+  const known = zones.get(addresses) ?? new WeakMap<Of<'EndpointSlice'>, string>()
+  zones.set(addresses, known)
+  for (const slice of slices) {
+    const zone = known.get(slice) ?? zoneIn(slice, addresses)
+    known.set(slice, zone)
+    if (zone !== '') return zone
+  }
   return undefined
+}
+
+/** What slices say of these addresses, `` when nothing: their specs may be forgotten meanwhile. */
+const zones = new WeakMap<readonly string[], WeakMap<Of<'EndpointSlice'>, string>>()
+
+function zoneIn({ spec }: Of<'EndpointSlice'>, own: readonly string[]): string {
+  const isOwn = (address: string) => own.includes(canonicalAddress(address))
+  for (const { zone = '', addresses } of spec.endpoints)
+    if (zone !== '' && addresses.some(isOwn)) return zone
+  return ''
 }
 
 export function partsOf(locality: string): [region: string, zone: string, subzone: string] {

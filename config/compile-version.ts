@@ -2,7 +2,7 @@
  * The version of a snapshot: the same content has the same version, whatever the order of the files.
  * Made of digests of the parts, so that a part which stays is neither written out nor hashed again.
  */
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { OutboundListenerSpec, Snapshot, VirtualHostSpec } from './snapshot.ts'
 
 type Content = Omit<Snapshot, 'version'>
@@ -11,14 +11,19 @@ type Content = Omit<Snapshot, 'version'>
 const digests = new WeakMap<object, string>()
 
 export function versionOf(snapshot: Content): string {
-  const digest = createHash('sha256')
   const { outbound, clusters, endpointSets, ...rest } = snapshot
   const { listeners, ...policy } = outbound
-  digest.update(textOf([rest, policy]))
-  for (const listener of listeners) digest.update(digestOfListener(listener))
-  for (const cluster of clusters.values()) digest.update(digestOf(cluster))
-  for (const [key, endpoints] of endpointSets) digest.update(key).update(digestOf(endpoints))
-  return digest.digest('base64url').slice(0, 16)
+  const parts = [
+    digestOfText(textOf([rest, policy])),
+    remembered(listeners, () => listeners.map(digestOfListener).join('')),
+    remembered(clusters, () => [...clusters.values()].map(digestOf).join('')),
+    remembered(endpointSets, () => {
+      let text = ''
+      for (const [key, endpoints] of endpointSets) text += key + digestOf(endpoints)
+      return text
+    }),
+  ]
+  return digestOfText(parts.join('')).slice(0, 16)
 }
 
 /** Of a part that is written as a whole: a cluster, the endpoints of a set, the routes of a host. */
@@ -41,9 +46,13 @@ export function digestOfHost(host: VirtualHostSpec): string {
 function remembered(part: object, text: () => string): string {
   const known = digests.get(part)
   if (known !== undefined) return known
-  const made = hash('sha256', text(), 'base64url').slice(0, 22)
+  const made = digestOfText(text())
   digests.set(part, made)
   return made
+}
+
+function digestOfText(text: string): string {
+  return hash('sha256', text, 'base64url').slice(0, 22)
 }
 
 function textOf(value: unknown): string {

@@ -2,7 +2,7 @@
 import type { Client } from './compile-client.ts'
 import { buildClusters } from './compile-clusters.ts'
 import { Destinations } from './compile-destinations.ts'
-import { changedSets } from './compile-endpoint-change.ts'
+import { changedSets, servicesByName } from './compile-endpoint-change.ts'
 import { EndpointIndex } from './compile-endpoints.ts'
 import { buildInbound } from './compile-inbound.ts'
 import { L4Compiler } from './compile-l4.ts'
@@ -49,7 +49,9 @@ interface Done {
   readonly compiled: Compiled
   readonly inputs: Inputs
   readonly endpoints: EndpointIndex
-  readonly services: ReadonlyMap<string, MeshService>
+  readonly services: ReadonlyMap<string, readonly MeshService[]>
+  /** Policies depend on endpoints too. */
+  readonly countsCallers: boolean
 }
 
 /** Compiles again and again, with the result of compile(): parts that stay the same are the same objects. */
@@ -74,7 +76,8 @@ export class Compiler {
   /** The short way, where only EndpointSlices changed and nothing but endpoints follows from them. */
   private changeEndpoints(inputs: Inputs): Done | undefined {
     const { last, workload } = this
-    if (last === undefined || !sameItems(last.inputs.others, inputs.others)) return undefined
+    if (last === undefined || last.countsCallers) return undefined
+    if (!sameItems(last.inputs.others, inputs.others)) return undefined
     const { snapshot, problems } = last.compiled
     const { endpoints: before, services } = last
     const endpoints = before.withSlices(inputs.slices)
@@ -82,7 +85,7 @@ export class Compiler {
     if (endpointSets === undefined) return undefined
     const { version: _, ...content } = { ...snapshot, endpointSets }
     const compiled = { snapshot: { version: versionOf(content), ...content }, problems }
-    return { compiled, inputs, endpoints, services }
+    return { ...last, compiled, inputs, endpoints }
   }
 
   private compileAll(resources: readonly KnownResource[], inputs: Inputs): Done {
@@ -96,8 +99,15 @@ export class Compiler {
     endpoints.prune()
     const kept = reuse(content, last?.compiled.snapshot)
     const compiled = { snapshot: { version: versionOf(kept), ...kept }, problems }
-    return { compiled, inputs, endpoints, services }
+    const byName = servicesByName(services.values())
+    return { compiled, inputs, endpoints, services: byName, countsCallers: countsCallers(kept) }
   }
+}
+
+function countsCallers({ clusters }: Omit<Snapshot, 'version'>): boolean {
+  for (const { loadBalancer } of clusters.values())
+    if (loadBalancer.locality?.balance !== undefined) return true
+  return false
 }
 
 function compileContent(

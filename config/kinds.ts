@@ -149,6 +149,7 @@ export interface HttpMatch {
   readonly withoutHeaders: Readonly<Record<string, StringMatch>>
   readonly queryParams: Readonly<Record<string, StringMatch>>
   readonly ignoreUriCase: boolean
+  readonly statPrefix?: string
   /** 0: any. */
   readonly port: number
   readonly sourceLabels: Readonly<Record<string, string>>
@@ -245,6 +246,27 @@ export interface WorkloadEntrySpec {
   readonly serviceAccount: string
 }
 
+export interface ServerTls {
+  readonly mode:
+    | 'PASSTHROUGH'
+    | 'SIMPLE'
+    | 'MUTUAL'
+    | 'AUTO_PASSTHROUGH'
+    | 'ISTIO_MUTUAL'
+    | 'OPTIONAL_MUTUAL'
+  /** Paths of files. */
+  readonly serverCertificate?: string
+  readonly privateKey?: string
+  readonly caCertificates?: string
+  readonly caCrl?: string
+  readonly verifyCertificateSpki: readonly string[]
+  readonly verifyCertificateHash: readonly string[]
+  readonly minProtocolVersion?: string
+  readonly maxProtocolVersion?: string
+  readonly cipherSuites: readonly string[]
+  readonly insecureSkipVerify?: boolean
+}
+
 export interface SidecarSpec {
   /** Undefined: no selector, the whole namespace. */
   readonly workloadSelector?: Readonly<Record<string, string>>
@@ -254,6 +276,7 @@ export interface SidecarSpec {
     readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE'
     readonly defaultEndpoint: string
     readonly connectionPool?: ConnectionPool
+    readonly tls?: ServerTls
   }>
   /** Undefined: not written, which means everything of every namespace. */
   readonly egress?: ReadonlyArray<{

@@ -114,6 +114,7 @@ class Merging {
   result(references: readonly Problem[]): Loaded {
     return {
       resources: [...this.resources.values()],
+      byTitle: this.resources,
       problems: [...this.problems, ...references].sort(compareProblems),
       refused: [...this.refused],
       unreadableFiles: [...this.unreadable],

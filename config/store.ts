@@ -3,21 +3,17 @@
  * read, stays in force as it was; one that is gone from the files is gone.
  */
 import { compareProblems } from './diagnostics.ts'
-import { titleOf } from './envelope.ts'
 import type { KnownResource, Loaded } from './kinds.ts'
 import type { Problem } from './resource.ts'
 import type { UnreadablePath } from './source.ts'
 
-export interface Held {
-  readonly resource: KnownResource
-  /** When this version was last read without complaint, ms since 1970. */
-  readonly readAt: number
-}
-
 /** What is in force after one reading. */
 export interface Generation {
   /** By `Kind namespace/name`. */
-  readonly held: ReadonlyMap<string, Held>
+  readonly held: ReadonlyMap<string, KnownResource>
+  /** When what is held was last read without complaint, ms since 1970: by name where it was not `now`. */
+  readonly readAt: ReadonlyMap<string, number>
+  readonly now: number
   /** Objects in force that are not what the files say now. */
   readonly kept: readonly string[]
   /** Objects that were refused, or stand in a file that cannot be read. */
@@ -27,6 +23,8 @@ export interface Generation {
 
 export const emptyGeneration: Generation = {
   held: new Map(),
+  readAt: new Map(),
+  now: 0,
   kept: [],
   quarantined: [],
   problems: [],
@@ -39,26 +37,27 @@ export function advance(
   unreadable: readonly UnreadablePath[],
   now: number,
 ): Generation {
-  const held = new Map<string, Held>()
-  for (const resource of loaded.resources)
-    held.set(titleOfResource(resource), { resource, readAt: now })
+  const held = new Map(loaded.byTitle)
+  const readAt = new Map<string, number>()
   const kept: string[] = []
   const problems = [...loaded.problems]
   const keep = (object: string, old: Held) => {
-    held.set(object, old)
+    held.set(object, old.resource)
+    readAt.set(object, old.readAt)
     kept.push(object)
   }
   for (const object of loaded.refused) {
-    const old = before.held.get(object)
+    const old = heldIn(before, object)
     if (held.has(object) || old === undefined) continue
     keep(object, old)
     problems.push(staysProblem(object, old, loaded.problems))
   }
   const broken = [...loaded.unreadableFiles, ...unreadable.map(({ path }) => path)]
   for (const file of new Set(broken)) {
-    const lost = [...before.held].filter(([object, { resource }]) => {
-      return !held.has(object) && isWithin(resource.origin.file, file)
-    })
+    const lost: Array<[string, Held]> = []
+    for (const [object, { origin }] of before.held)
+      if (!held.has(object) && isWithin(origin.file, file))
+        lost.push([object, heldIn(before, object)!])
     for (const [object, old] of lost) keep(object, old)
     const reason = unreadable.find(({ path }) => path === file)?.reason
     if (reason !== undefined) problems.push(unreadableProblem(file, reason))
@@ -72,16 +71,22 @@ export function advance(
       )
   }
   const quarantined = [...new Set([...loaded.refused, ...kept])]
-  return { held, kept, quarantined, problems: problems.sort(compareProblems) }
+  return { held, readAt, now, kept, quarantined, problems: problems.sort(compareProblems) }
 }
 
 /** The resources that are in force. */
 export function resourcesOf(generation: Generation): KnownResource[] {
-  return [...generation.held.values()].map(({ resource }) => resource)
+  return [...generation.held.values()]
 }
 
-function titleOfResource({ kind, namespace, name }: KnownResource): string {
-  return titleOf(kind, namespace, name)
+interface Held {
+  readonly resource: KnownResource
+  readonly readAt: number
+}
+
+function heldIn({ held, readAt, now }: Generation, object: string): Held | undefined {
+  const resource = held.get(object)
+  return resource && { resource, readAt: readAt.get(object) ?? now }
 }
 
 function isWithin(file: string, path: string): boolean {

@@ -86,7 +86,8 @@ export class EditedFolder {
     const name = `${service}-${this.random.below(2)}`
     const endpoints = Array.from({ length: this.random.below(4) }, () => {
       const target = this.one(['', `, targetRef: { kind: Pod, name: pod-${this.random.below(3)} }`])
-      return `  - { addresses: [${this.address()}], conditions: { ready: ${this.one([true, false])} }${target} }\n`
+      const zone = this.one(['', ', zone: z1', ', zone: z2, nodeName: n0'])
+      return `  - { addresses: [${this.address()}], conditions: { ready: ${this.one([true, false])} }${target}${zone} }\n`
     })
     return `${this.header('discovery.k8s.io/v1', 'EndpointSlice', name, label)}addressType: IPv4
 ports: [{ name: ${this.one(['http', 'tcp'])}, port: ${8080 + this.random.below(2)}, protocol: TCP }]
@@ -102,7 +103,7 @@ ${endpoints.join('')}`
     ])
     return `${this.header('v1', 'Service', this.one(services))}spec:
   ${spec}
-  ${this.one(['internalTrafficPolicy: Local', 'selector: { app: x }', 'selector: { app: client }'])}
+  ${this.one(['internalTrafficPolicy: Local', 'selector: { app: x }', 'selector: { app: client }', 'trafficDistribution: PreferSameZone'])}
   ports: [{ name: ${this.one(['http', 'tcp', 'other'])}, port: 80 }, { name: tcp, port: ${this.one([81, 82])} }]
 `
   }
@@ -148,9 +149,17 @@ status: { podIP: ${this.address()}, phase: Running, conditions: [{ type: Ready, 
 
   private destinationRule(): string {
     const host = this.one([...services, '"*.default.svc.cluster.local"'])
+    const nearness = this.one([
+      '',
+      '',
+      ', localityLbSetting: { enabled: true }',
+      ', zoneAwareLbSetting: { minClusterSize: 1 }',
+    ])
     return `${this.header('networking.istio.io/v1', 'DestinationRule', this.one(services))}spec:
   host: ${host}
-  trafficPolicy: { loadBalancer: { simple: ${this.one(['RANDOM', 'ROUND_ROBIN', 'PASSTHROUGH'])} } }
+  trafficPolicy:
+    loadBalancer: { simple: ${this.one(['RANDOM', 'ROUND_ROBIN', 'PASSTHROUGH'])}${nearness} }
+    outlierDetection: { consecutive5xxErrors: ${1 + this.random.below(3)} }
   subsets: [{ name: v1, labels: { version: v1 } }]
 `
   }

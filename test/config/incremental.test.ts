@@ -38,8 +38,9 @@ t.test('after any edits of a folder the result is that of reading all of it anew
       const anew = load(files)
       const where = `seed ${seed}, edit ${edit}`
       deepStrictEqual(again.resources.map(seen), anew.resources.map(seen), where)
-      const { resources: _, ...rest } = again
-      const { resources: __, ...wanted } = anew
+      const { resources: _, byTitle: names, ...rest } = again
+      const { resources: __, byTitle, ...wanted } = anew
+      deepStrictEqual([...names.keys()], [...byTitle.keys()], where)
       deepStrictEqual(rest, wanted, where)
       generation = advance(generation, again, [], edit)
       const resources = resourcesOf(generation)
