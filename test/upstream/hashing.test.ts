@@ -51,13 +51,13 @@ for (const [name, loadBalancer] of policies) {
     const world = new World()
     const all = specs(100)
     const cluster = world.cluster({ loadBalancer }, all)
-    const before = owners(cluster, 20_000).map(({ text }) => text)
+    const before = owners(cluster, 6000).map(({ text }) => text)
     cluster.update(all.toSpliced(37, 1))
-    const after = owners(cluster, 20_000).map(({ text }) => text)
+    const after = owners(cluster, 6000).map(({ text }) => text)
     const gone = '10.0.0.37:8080'
     t.notOk(after.includes(gone))
     const moved = before.filter((text, i) => text !== gone && text !== after[i]).length
-    t.ok(moved / before.length <= 0.02, `${moved} of 20000 others moved`)
+    t.ok(moved / before.length <= 0.02, `${moved} of 6000 others moved`)
   })
 }
 
@@ -80,12 +80,12 @@ function shares(table: HashTable, all: readonly Endpoint[]): number[] {
   const random = new Random(9)
   const hash = new Hash64()
   const counts = all.map(() => 0)
-  for (let i = 0; i < 200_000; i++) {
+  for (let i = 0; i < 80_000; i++) {
     hash.high = random.bits()
     hash.low = random.bits()
     counts[all.indexOf(table.at(table.slotOf(hash)))]!++
   }
-  return counts.map((count) => count / 200_000)
+  return counts.map((count) => count / 80_000)
 }
 
 t.test('weights are honoured within 1 %', async (t) => {
@@ -98,7 +98,7 @@ t.test('weights are honoured within 1 %', async (t) => {
   ]
   const tables = [
     ['maglev', new Maglev(all, weights, 65_537)],
-    ['a large ring', new Ring(all, weights, 1_000_000)],
+    ['a large ring', new Ring(all, weights, 200_000)],
   ] as const
   for (const [name, table] of tables)
     for (const [i, share] of shares(table, all).entries())
