@@ -95,9 +95,11 @@ export class RuleCompiler {
       name: string,
       match: RouteMatchSpec | undefined,
       origin: RouteSpec['origin'],
+      statPrefix = '',
     ) => {
       action ??= this.action(rule, port)
-      routes.push({ name, path: label, origin, match, action })
+      const counted = statPrefix === '' ? {} : { statPrefix }
+      routes.push({ name, path: label, origin, match, ...counted, action })
       return isCatchAll(match) ? label : undefined
     }
     const { name } = rule.route
@@ -112,7 +114,7 @@ export class RuleCompiler {
         skip(block.label, `never reached: ${ending} takes every request`, origin)
       else {
         const joined = name === '' || block.match.name === '' ? name : `${name}.${block.match.name}`
-        ending = add(block.label, joined, requestMatch(block), origin)
+        ending = add(block.label, joined, requestMatch(block), origin, block.match.statPrefix)
       }
     }
     return ending

@@ -42,6 +42,8 @@ export interface RouteSpec {
   /** The object with the line of this rule or block. */
   readonly origin: Origin
   readonly match: RouteMatchSpec | undefined
+  /** Its requests are counted under this name; absent: not on their own. */
+  readonly statPrefix?: string
   readonly action: RouteActionSpec
 }
 

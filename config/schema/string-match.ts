@@ -85,7 +85,7 @@ export const httpMatch: Type = object<HttpMatch>(
     sourceLabels: or(sourceLabels, {}),
     sourceNamespace: or(namespaceName, ''),
     gateways: or(gatewayNames, []),
-    statPrefix: { type: text, notYet: true },
+    statPrefix: text,
   },
   { rules: [warnAboutIgnoredSource] },
 )

@@ -247,5 +247,7 @@ export class Exchange implements StreamOwner, OpenExchange {
     record.duration = clock.now - record.start
     recorder.requestEnded(scope.direction)
     recorder.finishExchange(record)
+    const statPrefix = this.route?.spec.statPrefix
+    if (statPrefix !== undefined) recorder.routeFinished(statPrefix, record.status)
   }
 }

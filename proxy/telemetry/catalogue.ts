@@ -168,6 +168,11 @@ export const catalogue = {
     'Retries that a rule wanted and that were not made, by why.',
     ['cluster_name', 'reason'],
   ),
+  routeRequests: counter(
+    'outrider_route_requests_total',
+    'Requests of routes that have a statPrefix, by the first digit of their status.',
+    ['stat_prefix', 'response_class'],
+  ),
   upstreamMirrored: counter(
     'outrider_upstream_mirrored_total',
     'Copies of requests for mirrors: answered, failed, or dropped because they would have taken too much.',

@@ -81,6 +81,12 @@ export class Recorder {
     if (this.log !== undefined) this.log.exchange(record)
   }
 
+  /** Its route is counted on its own (statPrefix). */
+  routeFinished(statPrefix: string, status: number): void {
+    const kind = `${Math.trunc(status / 100)}xx`
+    this.instruments.counter('routeRequests', [statPrefix, kind]).add()
+  }
+
   /** The endpoint is known and connected. Optional: a connection that failed is counted at its end. */
   connectionOpened(record: ConnectionRecord): void {
     metricsOf(record, this.of(record.direction)).countOpened(record)

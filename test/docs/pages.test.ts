@@ -94,8 +94,9 @@ t.test(
     const routes = effects('VirtualService')
     t.equal(routes.get('http[].route[].destination.port.number'), 'yes')
     t.equal(routes.get('http[].match[].headers.<name>'), 'yes')
-    t.match(routes.get('http[].match[].statPrefix'), /^not yet/)
-    t.equal(effects('DestinationRule').get('subsets[].trafficPolicy'), 'as `trafficPolicy`')
+    const policies = effects('DestinationRule')
+    t.match(policies.get('trafficPolicy.connectionPool.http.h2UpgradePolicy'), /^not yet/)
+    t.equal(policies.get('subsets[].trafficPolicy'), 'as `trafficPolicy`')
     t.match(effects('Service').get('sessionAffinity'), /^accepted/)
   },
 )

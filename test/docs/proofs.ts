@@ -141,6 +141,10 @@ const proofs: Readonly<Record<string, Proofs>> = {
     'http[].directResponse': ['proxy/exchange/answer.ts', 'test/config/compile-actions.test.ts'],
     'http[].delegate': ['config/compile-delegates.ts', 'test/config/compile-hosts.test.ts'],
     'http[].rewrite': ['proxy/filters/rewrite.ts', 'test/filters/rewrite.test.ts'],
+    'http[].match[].statPrefix': [
+      'proxy/telemetry/recorder.ts',
+      'test/flows/route-metrics.test.ts',
+    ],
     'http[].mirror': ['proxy/exchange/mirror.ts', 'test/config/compile-mirrors.test.ts'],
     'http[].fault': ['proxy/filters/fault.ts', 'test/config/compile-faults.test.ts'],
     'http[].corsPolicy': ['proxy/filters/cors.ts', 'test/filters/cors.test.ts'],
