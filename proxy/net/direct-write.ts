@@ -3,7 +3,9 @@
  * API and has changed before, so `watch` looks at start how the running Node does it: only if it asks
  * for no request object and gets a number back, connections do the same (outlet.ts).
  */
+import { writeSync, writevSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { constants } from 'node:os'
 
 /** What a write that the kernel did not take at once is known by. */
 export interface WriteRequest {
@@ -24,6 +26,7 @@ export interface DirectHandle {
   writev(request: null, chunks: readonly Buffer[], allBuffers: true): WriteResult
   /** Bytes the kernel has not taken. */
   readonly writeQueueSize: number
+  readonly fd: number
 }
 
 class DirectWrites {
@@ -34,7 +37,8 @@ class DirectWrites {
   allowedFor(socket: Socket): boolean {
     if (!this.works || socket.connecting || socket.constructor !== Socket) return false
     const handle = handleOf(socket)
-    return typeof handle?.writeQueueSize === 'number' && typeof handle.writev === 'function'
+    if (typeof handle?.writev !== 'function') return false
+    return typeof handle.writeQueueSize === 'number' && typeof handle.fd === 'number'
   }
 
   /** Looks at the next text this socket writes through its stream, and decides. */
@@ -53,6 +57,22 @@ class DirectWrites {
 
 /** Of this thread. */
 export const directWrites = new DirectWrites()
+
+/** The kernel takes nothing now. */
+export const tryAgain = -constants.errno.EAGAIN
+
+/**
+ * Gives the kernel as much of `text` (latin1) and `bytes` as it takes at once: sockets do not block. The
+ * number of bytes it took, or the (negative) error number. Nothing is kept of `bytes`.
+ */
+export function tryWrite(fd: number, text: string, bytes: Buffer): number {
+  try {
+    if (text === '') return writeSync(fd, bytes)
+    return writevSync(fd, [Buffer.from(text, 'latin1'), bytes])
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).errno ?? -constants.errno.EIO
+  }
+}
 
 function handleOf(socket: Socket): DirectHandle | null {
   return (socket as unknown as { _handle: DirectHandle | null })._handle

@@ -6,7 +6,13 @@
  */
 import type { Socket } from 'node:net'
 import { latin1 } from '../base/bytes.ts'
-import { type DirectHandle, directWrites, type WriteRequest } from './direct-write.ts'
+import {
+  type DirectHandle,
+  directWrites,
+  tryAgain,
+  tryWrite,
+  type WriteRequest,
+} from './direct-write.ts'
 import { type ReceiveBuffer, receiveBuffers } from './receive-buffers.ts'
 
 /** Writes from here on are passed on without a copy; smaller ones are joined and copied. */
@@ -190,14 +196,37 @@ export class Outlet {
   private writeLarge(bytes: Buffer): void {
     const text = this.takeHeld()
     const source = isBorrowed(bytes) ? turn.reading : undefined
+    if (source !== undefined && !source.lendable && this.direct && this.pending === 0) {
+      this.sendNow(text, bytes)
+      return
+    }
     const lent = source !== undefined && this.tells(bytes) ? lendable(source, bytes) : undefined
     let own = bytes
     if (source !== undefined && lent !== source)
       own = lent?.bytes.subarray(0, bytes.length) ?? Buffer.from(bytes)
-    const sent = this.send(text, own)
-    if (lent === undefined) return
-    if (!sent) this.borrow(lent)
-    if (lent !== source) receiveBuffers.abandon(lent)
+    this.sendLent(text, own, lent)
+    if (lent !== undefined && lent !== source) receiveBuffers.abandon(lent)
+  }
+
+  /** Part of the buffer that everybody receives into: only what the kernel does not take now is copied. */
+  private sendNow(text: string, bytes: Buffer): void {
+    const { handle } = this
+    if (handle === null) return
+    let taken = tryWrite(handle.fd, text, bytes)
+    if (taken < 0 && taken !== tryAgain) {
+      this.fail(taken)
+      return
+    }
+    if (taken < 0) taken = 0
+    if (taken === text.length + bytes.length) return
+    const rest = bytes.subarray(Math.max(0, taken - text.length))
+    const copy = receiveBuffers.copyOf(rest)
+    this.sendLent(text.slice(taken), copy.bytes.subarray(0, rest.length), copy)
+    receiveBuffers.abandon(copy)
+  }
+
+  private sendLent(text: string, bytes: Buffer, lent: ReceiveBuffer | undefined): void {
+    if (!this.send(text, bytes) && lent !== undefined) this.borrow(lent)
   }
 
   /** A stream tells by `drain` that it is done with a buffer from its high mark on only. */

@@ -1,11 +1,12 @@
 /**
- * Where sockets receive: one small buffer shared by all connections of a worker for heads and small
+ * Where sockets receive: one buffer shared by all connections of a worker for heads and small
  * messages, and recycled large ones for connections through which a body or a splice flows. Nothing
  * is allocated per read. Hot: bench/micro/splice.bench.ts, ../reference figures in docs/performance.md.
  */
 import type { Buffer as NodeBuffer } from 'node:buffer'
 
-export const sharedBytes = 64 * 1024
+/** A body of 64 KiB and its head are one read. */
+export const sharedBytes = 128 * 1024
 export const bulkBytes = 256 * 1024
 /** Handed out instead of large ones once the worker has this much in flight. */
 export const frugalBytes = 32 * 1024

@@ -224,6 +224,52 @@ for (const how of ['direct', 'onread', 'data events']) {
     client!.end()
   })
 
+  test(`large reads of the shared buffer reach a slow reader as they came (${how})`, async (t) => {
+    const payload = Buffer.allocUnsafe(16 * 1024 * 1024)
+    for (let i = 0; i < payload.length; i += 4) payload.writeUInt32LE(i, i)
+    const connections: SocketConnection[] = []
+    let both: () => void = () => undefined
+    const two = new Promise<void>((done) => {
+      both = done
+    })
+    const server = await served((c) => {
+      if (connections.push(c) === 2) both()
+    })
+    t.teardown(() => server.close())
+    const reader = connect(portOf(server), '127.0.0.1').pause()
+    await new Promise((done) => reader.once('connect', done))
+    const writer = connect(portOf(server), '127.0.0.1')
+    await two
+    const [to, from] = connections as [SocketConnection, SocketConnection]
+    to.receiveWith(silent({ onWritable: () => from.resume(1) }))
+    const sent: Buffer[] = []
+    from.receiveWith(
+      silent({
+        onBytes(buffer, start, end) {
+          // Now and then text goes before, as heads do.
+          if (sent.length % 3 === 0) {
+            to.writeText('head')
+            sent.push(Buffer.from('head'))
+          }
+          sent.push(Buffer.from(buffer.subarray(start, end)))
+          if (!to.write(buffer.subarray(start, end))) from.pause(1)
+        },
+        onEnd() {
+          to.end()
+          from.end()
+        },
+      }),
+    )
+    writer.end(payload)
+    const look = () => (to.queuedBytes > 0 ? reader.resume() : setImmediate(look))
+    const got = everything(reader)
+    look()
+    t.equal((await got).equals(Buffer.concat(sent)), true)
+    t.ok(to.bytesWritten > payload.length)
+    reader.end()
+    t.equal(receiveBuffers.inFlightBytes, 0, 'no copy is left over')
+  })
+
   test(`a write after the peer's reset ends the connection with its error (${how})`, async (t) => {
     const closed = new Promise<{ code: string; message: string } | undefined>((done) => {
       served((c) => {
