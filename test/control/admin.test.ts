@@ -2,8 +2,10 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import type { Problem } from '../../config/resource.ts'
+import { endpointKey, OutlierCell } from '../../proxy/base/outlier-cells.ts'
+import { clusterSpec, outlierSpec } from '../upstream/fakes.ts'
 import { startSidecar } from './sidecar-support.ts'
-import { snapshotOf } from './support.ts'
+import { endpoint, snapshotOf } from './support.ts'
 
 const problem: Problem = {
   severity: 'error',
@@ -180,4 +182,43 @@ t.test('a page in a browser cannot reach it by a foreign name or site', async (t
     '127.0.0.1:1',
   ])
     t.match(await raw(port, `GET /ready HTTP/1.1\r\nHost: ${host}`), /^HTTP\/1\.1 (200|503)/, host)
+})
+
+t.test('/outliers tells who is ejected and why, and metrics count it', async (t) => {
+  const cluster = clusterSpec({
+    name: 'web',
+    endpointSet: 'web',
+    hash: 'one',
+    outlierDetection: outlierSpec({ maxEjectionPercent: 50 }),
+    outlierOrigin: { kind: 'DestinationRule', namespace: 'a', name: 'r', file: 'r.yaml', line: 7 },
+  })
+  const sets = { web: [endpoint('10.0.0.1'), endpoint('10.0.0.2')] }
+  const snapshot = { ...snapshotOf('v1', sets), clusters: new Map([['web', cluster]]) }
+  await using proxy = await startSidecar({}, '', snapshot)
+  t.equal((await proxy.get('/outliers')).body, 'no endpoint is ejected\n')
+  const { sharing } = proxy.sidecar.supervisor
+  sharing.receive(0, { kind: 'watch', cluster: 'web', hash: 'one' })
+  const bad = endpointKey({ address: '10.0.0.1', port: 80 })
+  const { FiveHundreds } = OutlierCell
+  sharing.receive(0, {
+    kind: 'outlier',
+    cluster: 'web',
+    hash: 'one',
+    endpoint: bad,
+    what: FiveHundreds,
+  })
+  const { body } = await proxy.get('/outliers')
+  t.match(
+    body,
+    /^ejected now:\nweb 10\.0\.0\.1:80: 5 errors in a row .*DestinationRule a\/r \(r\.yaml:7\)/,
+  )
+  t.match(body, /newest first:\n.* web: 10\.0\.0\.1:80 is ejected for 30 s: .*left: 10\.0\.0\.2:80/)
+  const json = JSON.parse((await proxy.get('/outliers?format=json')).body)
+  t.match(json, { ejected: [{ cluster: 'web' }], journal: [{ action: 'ejected' }] })
+  const metrics = await proxy.get('/metrics')
+  t.match(metrics.body, /outrider_outlier_ejections_active\{cluster_name="web"\} 1/)
+  t.match(
+    metrics.body,
+    /outrider_outlier_ejections_total\{cluster_name="web",reason="consecutive_5xx"\} 1/,
+  )
 })

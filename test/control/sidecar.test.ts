@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
-import type { ClusterSpec } from '../../config/snapshot.ts'
+import { clusterSpec } from '../upstream/fakes.ts'
 import { startSidecar } from './sidecar-support.ts'
 import { endpoint, say, snapshotOf } from './support.ts'
 
@@ -49,10 +49,8 @@ t.test('a page port that is taken fails the start and names port and option', as
 
 t.test('workers get answers of name servers in place of names, also after a reload', async (t) => {
   const naming = (version: string, name: string): ReturnType<typeof snapshotOf> => {
-    // Nothing else of the cluster is read here.
-    const of = { name: 'web', discovery: 'strict-dns', endpointSet: 'web', dnsRefreshMs: 60_000 }
-    const cluster = { ...of, connectionPool: {}, hash: 'one' }
-    const clusters = new Map([['web', cluster as unknown as ClusterSpec]])
+    const cluster = clusterSpec({ name: 'web', discovery: 'strict-dns', hash: 'one' })
+    const clusters = new Map([['web', cluster]])
     return { ...snapshotOf(version, { web: [endpoint(name)] }), clusters }
   }
   const lookup = {
