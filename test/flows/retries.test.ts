@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import type { ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
@@ -230,10 +231,10 @@ t.test('the time a gRPC caller gives ends the request with DEADLINE_EXCEEDED', a
 
 t.test('the third try is cut by the timeout of the route', async (t) => {
   const tried = await once(
-    '{ attempts: 3, perTryTimeout: 150ms, retryOn: 5xx, backoff: 1ms }',
+    '{ attempts: 3, perTryTimeout: 300ms, retryOn: 5xx, backoff: 1ms }',
     silent,
     {},
-    ', timeout: 400ms',
+    ', timeout: 850ms',
   )
   t.equal(tried.reply.status, 504)
   t.equal(tried.attempts, 3)
@@ -331,5 +332,42 @@ spec: { host: web, trafficPolicy: { loadBalancer: { simple: RANDOM } } }
   t.equal(await sameTwice(), 0)
   sidecar.reload(yaml(false))
   t.ok((await sameTwice()) > 2, 'chance decides')
+  upstreams.close()
+})
+
+t.test('an answer that comes before the whole body is repeated with all of it', async (t) => {
+  const upstreams = new Upstreams()
+  const early: Script = (call) => call.reply(503, 'too early')
+  const port = await upstreams.add('a', firstThen(early, statuses(201)))
+  const yaml = `${serviceYaml('web', [port])}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: web }
+spec:
+  hosts: [web]
+  http: [{ route: [{ destination: { host: web } }], retries: { attempts: 2, retryOn: 5xx, backoff: 20ms } }]
+`
+  await using sidecar = await Sidecar.start({ yaml })
+  const part = 'x'.repeat(40_000)
+  const reply = await new Promise<string>((done) => {
+    let sent = 0
+    const more = () => {
+      socket.write(part)
+      if (++sent < 10) setTimeout(more, 4)
+    }
+    const socket = connect(sidecar.port, '127.0.0.1', () => {
+      socket.write(`POST / HTTP/1.1\r\nHost: web\r\nContent-Length: ${10 * part.length}\r\n\r\n`)
+      more()
+    })
+    let got = ''
+    socket.on('data', (chunk) => {
+      got += chunk.toString('latin1')
+      if (got.includes('said 201')) socket.end()
+    })
+    socket.on('close', () => done(got))
+  })
+  t.match(reply, /^HTTP\/1\.1 201 /)
+  t.equal(upstreams.seen.length, 2)
+  t.equal(upstreams.seen[1]?.body.length, 10 * part.length)
   upstreams.close()
 })
