@@ -23,6 +23,7 @@ export const headerOperators: readonly string[] = [
   'GRPC_STATUS',
   'GRPC_STATUS_NUMBER',
   'HOSTNAME',
+  'OUTRIDER_FAULTS',
   'OUTRIDER_ORIGIN',
   'PATH',
   'PROTOCOL',

@@ -96,6 +96,7 @@ export class Exchange implements StreamOwner, OpenExchange {
         : undefined)
     if (edits !== undefined) {
       this.record.responseHeaders = head.headers
+      this.record.requestBytes = this.stream.body.bytes
       edits.apply(head.headers, this.record)
     }
     if (this.filtering !== undefined) this.filtering.editReply(head)

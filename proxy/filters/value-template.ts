@@ -119,12 +119,7 @@ function compileOperator({ name, argument = '' }: Operator): Part | undefined {
   }
   if (knownLater.has(name)) return undefined
   const read = findOperator(name, argument)
-  return read === undefined ? undefined : (facts) => present(read(facts))
-}
-
-/** As the log writes what is missing: not at all, in headers. */
-function present(value: string | number | undefined): string {
-  return value === undefined || value === '-' ? '' : String(value)
+  return read === undefined ? undefined : (facts) => String(read(facts) ?? '')
 }
 
 type FieldReader = (facts: EditFacts, field: string) => string | undefined

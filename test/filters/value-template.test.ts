@@ -52,6 +52,8 @@ t.test('operators become what they name', async (t) => {
     ['%DURATION%', ''],
   ]
   for (const [value, text] of cases) t.equal(new ValueTemplate(value).render(facts), text, value)
+  const unflagged = Object.assign(factsOf({}), { flags: 0 })
+  t.equal(new ValueTemplate('%RESPONSE_FLAGS%').render(unflagged), '-', 'no flags are a value too')
 })
 
 t.test('literal text goes out as its UTF-8 bytes', async (t) => {

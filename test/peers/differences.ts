@@ -121,6 +121,14 @@ export const reasons = {
     what: 'A gRPC call without grpc-timeout is sent on without; Envoy adds the timeout of the route.',
     why: '`x-envoy-expected-rq-timeout-ms` tells the endpoint as for all requests.',
   },
+  'local-code': {
+    what: '`%RESPONSE_CODE%` in a header of a reply that the proxy makes is its status; Envoy writes 0.',
+    why: 'It is the code of that reply.',
+  },
+  'length-operator': {
+    what: '`%RESP(content-length)%` has no value in header values; Envoy’s is the length the application gave.',
+    why: 'The length is part of the framing, which is made anew.',
+  },
   'redirect-port': {
     what: 'A redirect leaves out a default port that Host names.',
     why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',

@@ -1,4 +1,5 @@
 import { edits } from './behaviours/edits.ts'
+import { operators } from './behaviours/operators.ts'
 import { compareWithEnvoy } from './side-by-side.ts'
 
-await compareWithEnvoy(edits)
+await compareWithEnvoy([...edits, ...operators])

@@ -1,5 +1,6 @@
 /** Every behaviour that is compared, by what it is about. */
 import type { Behaviour } from '../behaviour.ts'
+import { balancing } from './balancing.ts'
 import { edits } from './edits.ts'
 import { failures } from './failures.ts'
 import { faults } from './faults.ts'
@@ -7,6 +8,7 @@ import { grpc, keeping } from './grpc.ts'
 import { limits } from './limits.ts'
 import { ancient, malformed } from './malformed.ts'
 import { messages } from './messages.ts'
+import { operators } from './operators.ts'
 import { policies } from './policies.ts'
 import { retries } from './retries.ts'
 import { routing } from './routing.ts'
@@ -15,14 +17,14 @@ import { origination, tls } from './tls.ts'
 
 export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonly Behaviour[]]> = [
   ['Routing', routing],
-  ['Rewrites, redirects, header edits', edits],
+  ['Rewrites, redirects, header edits', [...edits, ...operators]],
   ['Messages', messages],
   ['Malformed requests, HTTP/1.0', [...malformed, ...ancient]],
   ['Failures of the application and of the client', failures],
   ['Retries and timeouts', retries],
   ['Kept connections and hopeless retries', keeping],
   ['gRPC callers', grpc],
-  ['Limits', limits],
+  ['Limits, balancing, kept connections', [...limits, ...balancing]],
   ['CORS, mirrors, hashing, outliers', policies],
   ['Faults on purpose', faults],
   ['Opaque TCP', tcp],
