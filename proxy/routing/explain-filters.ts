@@ -21,7 +21,7 @@ export interface FilterOutcome {
 }
 
 export function explainFilters(
-  { cors, faults, mirrors = [] }: ForwardSpec,
+  forward: ForwardSpec,
   head: RequestHead,
   { clusters }: Pick<Snapshot, 'clusters'>,
 ): FilterOutcome[] {
