@@ -18,6 +18,7 @@ import { type BlockPlace, balancingPlace, blockPlace, originOf } from './compile
 import type { MeshPort, MeshService, Of } from './compile-registry.ts'
 import { retryBudgetSpec } from './compile-retry-budget.ts'
 import { clientTlsSpec, tunnelSpec } from './compile-transport.ts'
+import { UnusedBalancing } from './compile-unused.ts'
 import type { ClusterSpec, EndpointSpec, Origin } from './snapshot.ts'
 
 export interface Clusters {
@@ -32,6 +33,7 @@ interface Shared {
   readonly pools: PoolSettings
   readonly balancing: Balancing
   readonly nearness: NearnessIndex
+  readonly unused: UnusedBalancing
   readonly client: Client
 }
 
@@ -48,6 +50,7 @@ export function buildClusters(
     pools: new PoolSettings(client),
     balancing: new Balancing(),
     nearness: new NearnessIndex(client, endpoints, registry),
+    unused: new UnusedBalancing(client),
     client,
   }
   for (const service of services) {
@@ -86,7 +89,7 @@ function clusterSpec(
   port: MeshPort,
   rule: MergedRule | undefined,
   subset: string,
-  { balancing, client, nearness, pools }: Shared,
+  { balancing, client, nearness, pools, unused }: Shared,
 ): ClusterSpec {
   const written = rule?.subsets.get(subset)?.subset
   const blocks = blocksFor(rule, port.number, written)
@@ -98,6 +101,7 @@ function clusterSpec(
     ? undefined
     : nearness.of(service, blocks, balancedAt, outliersAt)
   const loadBalancer = balancing.for(blocks.loadBalancer, annotations, near?.locality)
+  unused.check(service, port, loadBalancer, balancedAt)
   const discovery = loadBalancer.kind === 'PASSTHROUGH' ? 'original-destination' : service.discovery
   const original = isOnDemand(discovery)
   const { hostname, name, namespace, external } = service

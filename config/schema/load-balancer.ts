@@ -216,5 +216,15 @@ export const loadBalancer: Type = object<{ simple?: string }>(
       ['simple', 'consistentHash'],
       ['localityLbSetting', 'zoneAwareLbSetting'],
     ],
+    rules: [warnCold],
   },
 )
+
+/** Other policies do not know shares that grow. */
+function warnCold({ simple }: { simple?: string }, place: Place): void {
+  const policy = place.has('consistentHash') ? 'consistentHash' : simple
+  if (policy !== 'consistentHash' && policy !== 'RANDOM' && policy !== 'PASSTHROUGH') return
+  for (const name of ['warmup', 'warmupDurationSecs'])
+    if (place.has(name))
+      place.warn([name], `has no effect with ${policy}: only with ROUND_ROBIN and LEAST_REQUEST`)
+}

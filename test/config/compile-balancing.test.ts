@@ -168,3 +168,40 @@ t.test(
     )
   },
 )
+
+t.test('balancing that cannot act is told where it is written, once', async (t) => {
+  const told = (yaml: string) =>
+    viewOf(yaml)
+      .problems.filter(({ code }) => code === 'OUT-BALANCER')
+      .map(({ message }) => message)
+  const rule = (loadBalancer: object, subsets: object[] = []) =>
+    istio('DestinationRule', 'a', { host: 'a', trafficPolicy: { loadBalancer }, subsets })
+  const headless = service('a', { ports: ['http:80', 'http-b:81'], clusterIP: 'None' })
+  t.match(told(headless + rule({ simple: 'RANDOM' }, [{ name: 'v1' }])), [
+    /^loadBalancer has no effect on a\.default\..*: it is headless/,
+  ])
+  t.same(told(headless + rule({ simple: 'PASSTHROUGH' })), [])
+  const bytes = service('a', { ports: ['tcp:80', 'http:81'] })
+  t.match(told(bytes + rule({ consistentHash: { httpHeaderName: 'x' } })), [
+    /^connections to port 80 of .* go to any endpoint/,
+  ])
+  t.same(told(bytes + rule({ consistentHash: { useSourceIp: true } })), [])
+  t.same(told(bytes + rule({ simple: 'ROUND_ROBIN' })), [])
+})
+
+t.test('warmup with a policy that has no shares is told', async (t) => {
+  const warned = (loadBalancer: object) =>
+    load([
+      {
+        path: 'a.yaml',
+        text: mesh + istio('DestinationRule', 'a', { host: 'a', trafficPolicy: { loadBalancer } }),
+      },
+    ])
+      .problems.filter(({ message }) => message.includes('warmup'))
+      .map(({ severity, message }) => `${severity}: ${message}`)
+  const warmup = { duration: '10s' }
+  t.match(warned({ simple: 'RANDOM', warmup }), [/^warning: .*has no effect with RANDOM/])
+  t.match(warned({ consistentHash: { useSourceIp: true }, warmup }), [/with consistentHash/])
+  t.same(warned({ simple: 'ROUND_ROBIN', warmup }), [])
+  t.same(warned({ warmup }), [])
+})
