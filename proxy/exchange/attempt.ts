@@ -106,7 +106,8 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     this.finish()
     this.fault?.stop()
     const { outlier, replyTime } = this.endpoint
-    if (error.code === ErrorCode.ResponseTimeout && !this.answered) outlier?.broke(error)
+    if (error.code === ErrorCode.ResponseTimeout && outlier !== undefined && this.isWaitedFor)
+      outlier.broke(error)
     // Nobody waits any longer: it is at least so slow.
     if (replyTime !== undefined && !this.answered) replyTime.atLeast(clock.now - this.startedAt)
     if (this.stream !== undefined) this.stream.cancel(error)
@@ -166,6 +167,11 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     this.cancel(error)
     this.noteFailure(error)
     this.owner.onAttemptFailed(this, error)
+  }
+
+  /** The endpoint has the request; in line for a connection it is not to blame. */
+  private get isWaitedFor(): boolean {
+    return !this.answered && this.stream !== undefined
   }
 
   /** A gRPC call that ends with its head carries its status there, under a 200. */

@@ -166,6 +166,28 @@ test('a kept connection that breaks when it is used again counts for nothing', a
   t.ok(sidecar.value('upstreamReuseRaces', ['outbound|80||web.default.svc.cluster.local']) > 0)
 })
 
+test('a timeout in line for a connection is not the fault of the endpoint', async (t) => {
+  let release: () => void = () => undefined
+  await using upstream = await Upstream.start((_, reply) => {
+    release = () => reply.end('ok')
+  })
+  const yaml = `${serviceYaml('web', [upstream.port])}${noRetries.replace('retries:', 'timeout: 0.05s, retries:')}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web, namespace: default }
+spec:
+  host: web
+  trafficPolicy:
+    connectionPool: { tcp: { maxConnections: 1 } }
+    outlierDetection: { consecutive5xxErrors: 2, maxEjectionPercent: 100 }
+`
+  await using sidecar = await Sidecar.start({ yaml })
+  const replies = await Promise.all([1, 2, 3, 4].map(() => ask(sidecar.port, web)))
+  release()
+  t.ok(replies.every(({ status }) => status === 504))
+  t.same(sidecar.sharing.outliers.journal.entries, [], 'only one of them had reached it')
+})
+
 test('TCP: an endpoint that refuses connections is left out', async (t) => {
   const gone = await Upstream.start(() => undefined)
   const { port: refused } = gone
