@@ -7,6 +7,7 @@ import { blocksFor, type PolicyIndex, PoolSettings } from './compile-policies.ts
 import { blockPlace, originOf } from './compile-policy-places.ts'
 import { declaredProtocol } from './compile-ports.ts'
 import { isKubernetes, type MeshPort, type MeshService, type Of } from './compile-registry.ts'
+import { insideOf, serverTlsSpec } from './compile-transport.ts'
 import type { ConnectionPool, SidecarSpec } from './kinds.ts'
 import type { InboundPortSpec, InboundSpec } from './snapshot.ts'
 
@@ -53,6 +54,7 @@ function servedPorts(
             target: targetOf(client, number),
             cluster: inboundCluster(number),
             ...pools.of(service, port.number),
+            tls: undefined,
             door: undefined,
             origin: service.sources[0].origin,
           })
@@ -113,7 +115,7 @@ function inboundCluster(port: number): string {
 
 function ofSidecar(
   sidecar: Sidecar,
-  { bind, captureMode, connectionPool, defaultEndpoint, port }: Ingress,
+  { bind, captureMode, connectionPool, defaultEndpoint, port, tls }: Ingress,
   index: number,
   served: ReadonlyMap<number, InboundPortSpec>,
   pools: InboundPools,
@@ -122,6 +124,7 @@ function ofSidecar(
   const known = served.get(port.number)
   const target =
     defaultEndpoint === '' ? targetOf(client, port.number) : parseEndpoint(defaultEndpoint)
+  const ends = serverTlsSpec(tls)
   const opens = captureMode === 'NONE' && target.address !== 'original' && defaultEndpoint !== ''
   const own =
     connectionPool === undefined
@@ -129,7 +132,9 @@ function ofSidecar(
       : pools.ofListener(connectionPool, index)
   return {
     port: port.number,
-    protocol: declaredProtocol(port.protocol) ?? 'auto',
+    protocol:
+      ends === undefined ? (declaredProtocol(port.protocol) ?? 'auto') : insideOf(port.protocol),
+    tls: ends,
     service: known?.service ?? '',
     servicePort: known?.servicePort ?? port.number,
     target,

@@ -11,7 +11,7 @@ import type {
   OutlierDetectionSpec,
   RetryBudgetSpec,
 } from './snapshot-policies.ts'
-import type { RouteTableSpec, TcpRouteSpec, TlsRouteSpec } from './snapshot-routes.ts'
+import type { RetrySpec, RouteTableSpec, TcpRouteSpec, TlsRouteSpec } from './snapshot-routes.ts'
 
 // The contract is read as one: these parts have files of their own for their length alone.
 export type * from './snapshot-faults.ts'
@@ -126,10 +126,30 @@ export interface InboundPortSpec {
   readonly connectionPool: ConnectionPoolSpec
   /** Where it was written: Sidecar, DestinationRule or MeshConfig. */
   readonly poolOrigin: Origin | undefined
+  /** The proxy ends TLS here, and `protocol` is what is inside. */
+  readonly tls: ServerTlsSpec | undefined
   /** Opened by the proxy itself at this address, without capture (Sidecar ingress captureMode NONE). */
   readonly door: string | undefined
   readonly origin: Origin
 }
+
+/** Istio ServerTLSSettings of a Sidecar's ingress; file names are paths. */
+export interface ServerTlsSpec {
+  readonly serverCertificate: string
+  readonly privateKey: string
+  /** `` where clients need no certificate. */
+  readonly caCertificates: string
+  readonly caCrl: string
+  readonly clients: 'none' | 'optional' | 'required'
+  readonly verify: boolean
+  readonly certificateHashes: readonly string[]
+  readonly keyHashes: readonly string[]
+  readonly minVersion: TlsVersion
+  readonly maxVersion: TlsVersion
+  readonly cipherSuites: readonly string[]
+}
+
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
 
 /** A named group of endpoints with the policy under which this proxy calls them. */
 export interface ClusterSpec {

@@ -1,13 +1,13 @@
 /** TLS settings of a Sidecar's ingress listener: checked as Istio does. */
 
+import { textOf, within } from '../raw.ts'
 import { list } from './collections.ts'
-import { object, or } from './object.ts'
+import { ignored, object, or } from './object.ts'
 import type { Place } from './reading.ts'
 import { boolean, enumeration, type Type, text } from './scalars.ts'
 
 interface ServerTls {
   readonly mode: string
-  readonly httpsRedirect?: boolean
 }
 
 const version = enumeration(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'])
@@ -24,23 +24,23 @@ export const serverTls: Type = object<ServerTls>({
     ]),
     'PASSTHROUGH',
   ),
-  httpsRedirect: boolean,
+  httpsRedirect: ignored(boolean),
   serverCertificate: text,
   privateKey: text,
   caCertificates: text,
   caCrl: text,
-  credentialName: text,
-  credentialNames: list(text),
-  caCertCredentialName: text,
-  tlsCertificates: list(
-    object({ serverCertificate: text, privateKey: text, caCertificates: text }),
+  credentialName: ignored(text),
+  credentialNames: ignored(list(text)),
+  caCertCredentialName: ignored(text),
+  tlsCertificates: ignored(
+    list(object({ serverCertificate: text, privateKey: text, caCertificates: text })),
   ),
-  subjectAltNames: list(text),
-  verifyCertificateSpki: list(text),
-  verifyCertificateHash: list(text),
+  subjectAltNames: ignored(list(text)),
+  verifyCertificateSpki: or(list(text), []),
+  verifyCertificateHash: or(list(text), []),
   minProtocolVersion: version,
   maxProtocolVersion: version,
-  cipherSuites: list(text),
+  cipherSuites: or(list(text), []),
   insecureSkipVerify: boolean,
 })
 
@@ -57,7 +57,9 @@ export function checkIngressTls(protocol: string, written: unknown, place: Place
     )
   if (tls.mode === 'ISTIO_MUTUAL' || tls.mode === 'AUTO_PASSTHROUGH')
     place.error(['tls', 'mode'], `${tls.mode} is not possible in a Sidecar`)
-  if (tls.httpsRedirect === true)
+  if (place.hasAt(['tls', 'caCertCredentialName']))
+    place.warn(['tls', 'caCertCredentialName'], 'has no effect in a Sidecar', 'Use caCertificates.')
+  if (textOf(within(place.raw, 'tls', 'httpsRedirect')) === 'true')
     place.error(['tls', 'httpsRedirect'], 'is not possible in a Sidecar')
   for (const name of NOT_IN_A_SIDECAR)
     if (place.hasAt(['tls', name])) place.error(['tls', name], 'is not possible in a Sidecar')

@@ -3,7 +3,7 @@ import type { SidecarSpec } from '../kinds.ts'
 import { list } from './collections.ts'
 import { connectionPool } from './connection-pool.ts'
 import { ipAddress, protocolName, unixPath } from './formats.ts'
-import { later, need, object, or } from './object.ts'
+import { need, object, or } from './object.ts'
 import type { Place, Verdict } from './reading.ts'
 import { destination } from './route-destination.ts'
 import { enumeration, integer, portNumber, string, type Type, text } from './scalars.ts'
@@ -70,7 +70,7 @@ const ingress: Type = object<Ingress>(
     ),
     captureMode,
     defaultEndpoint: or(string(defaultEndpoint), ''),
-    tls: later(serverTls),
+    tls: serverTls,
     connectionPool,
   },
   {

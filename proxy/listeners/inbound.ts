@@ -46,6 +46,16 @@ export class Inbound implements SniffOwner, HttpListener {
       return
     }
     const port = this.around.table.inbound(destination.port)
+    if (port?.tls === undefined) this.route(connection, port)
+    else
+      port.tls.accept(connection, {
+        onSecured: (inside) => this.route(inside, port),
+        onRefused: (why) =>
+          refuse(this.around.services, 'inbound', connection, { kind: 'handshake', why }),
+      })
+  }
+
+  private route(connection: Connection, port: InboundPort | undefined): void {
     if (port !== undefined && port.spec.protocol !== 'tcp' && port.spec.protocol !== 'tls')
       this.sniffer.sniff(connection)
     else this.forwardOf(connection, silent).start()

@@ -12,6 +12,8 @@ import type { ListeningServices } from './listening.ts'
 export type Refusal =
   /** It was dialed to the proxy itself, or did not come through the capture rules. */
   | { readonly kind: 'loop'; readonly destination: Address | undefined }
+  /** TLS ends here, and there is none to agree on with this client. */
+  | { readonly kind: 'handshake'; readonly why: string }
   /** The rule names a cluster that does not exist. */
   | { readonly kind: 'no-cluster'; readonly cluster: string; readonly origin: Origin }
   /** REGISTRY_ONLY, and nobody knows the destination. */
@@ -70,6 +72,10 @@ function describe(record: ConnectionRecord, refusal: Refusal): string {
       return refusal.destination === undefined
         ? 'no original destination: this connection did not come through the capture rules'
         : `${formatAddress(refusal.destination)} is the proxy itself`
+    case 'handshake':
+      record.flags = Flag.DPE
+      record.details = 'tls_handshake_failed'
+      return `the TLS handshake failed: ${refusal.why}`
     case 'no-cluster':
       record.flags = Flag.NC
       record.details = 'cluster_not_found'

@@ -7,9 +7,11 @@ import type {
   InboundSpec,
   OutboundListenerSpec,
   RouteTableSpec,
+  ServerTlsSpec,
   Snapshot,
 } from '../../config/snapshot.ts'
 import type { HttpScope } from '../exchange/scope.ts'
+import type { ServerTls } from '../net/tls-server.ts'
 import { defaultPool } from './fixed-clusters.ts'
 import { ListenerIndex } from './listener-index.ts'
 import { TcpRoutes } from './tcp-routes.ts'
@@ -18,6 +20,7 @@ import { TcpRoutes } from './tcp-routes.ts'
 export interface ScopeMaker {
   outbound(snapshot: Snapshot, routes: RouteTableSpec, port: number): HttpScope
   inbound(snapshot: Snapshot, port: InboundPortSpec): HttpScope
+  serverTls(port: InboundPortSpec, tls: ServerTlsSpec): ServerTls
 }
 
 /** A port of the workload that no service declares, as an inbound port that detects. */
@@ -32,6 +35,7 @@ function undeclared(port: number, snapshot: Snapshot): InboundPortSpec {
     cluster: 'InboundPassthroughCluster',
     connectionPool: defaultPool,
     poolOrigin: undefined,
+    tls: undefined,
     door: undefined,
     origin: { kind: 'built-in', namespace, name, file: '', line: 0 },
   }
@@ -59,11 +63,19 @@ export class OutboundListener {
 export class InboundPort {
   readonly spec: InboundPortSpec
   private readonly table: Table
+  private ownTls: ServerTls | undefined = undefined
   private linked: HttpScope | undefined = undefined
 
   constructor(spec: InboundPortSpec, table: Table) {
     this.spec = spec
     this.table = table
+  }
+
+  /** Undefined: TLS does not end here. */
+  get tls(): ServerTls | undefined {
+    const { tls } = this.spec
+    if (tls !== undefined) this.ownTls ??= this.table.makers.serverTls(this.spec, tls)
+    return this.ownTls
   }
 
   get http(): HttpScope {

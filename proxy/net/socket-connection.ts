@@ -69,6 +69,12 @@ export class SocketConnection implements Connection, OutletOwner {
     socket.on('close', () => this.gone())
   }
 
+  /** It continues that one, whose addresses are told as its own. */
+  standFor(connection: Connection): void {
+    this.localAddress = connection.local
+    this.remoteAddress = connection.remote
+  }
+
   get local(): Address {
     this.localAddress ??= {
       address: canonicalAddress(this.socket?.localAddress ?? ''),

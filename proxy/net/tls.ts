@@ -2,7 +2,6 @@
  * TLS of the client towards upstreams: what to show, whom to believe, and in plain words why a
  * handshake failed. Certificates are files, read again when they change.
  */
-import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import {
   type ConnectionOptions,
@@ -14,6 +13,7 @@ import {
   type SecureContextOptions,
 } from 'node:tls'
 import type { Clock } from '../base/clock.ts'
+import { readNamed, WatchedFiles } from './watched-files.ts'
 
 export interface ClientTlsSettings {
   /** One of them must be in the certificate; empty: the name of the server must be. */
@@ -36,44 +36,44 @@ export interface TlsTarget {
   readonly serverName: string
 }
 
-/** Files are looked at no more often. */
-const lookEveryMs = 1_000
 const mostSessions = 1_000
 
 export class ClientTls {
   private readonly settings: ClientTlsSettings
-  private readonly clock: Clock
   /** Who asks for TLS: `DestinationRule default/web (rules.yaml:12)`. */
   private readonly askedBy: () => string
-  /** New files cannot be used, and the former ones stay in force. */
-  private readonly onStale: (problem: string) => void
-  private context: SecureContext | undefined = undefined
-  private problem = ''
-  private stamp = ''
-  private lookedAt = Number.NEGATIVE_INFINITY
+  private readonly context: WatchedFiles<SecureContext>
   private readonly sessions = new Map<string, Buffer>()
 
+  /** `onStale`: new files cannot be used, and the former ones stay in force. */
   constructor(
     settings: ClientTlsSettings,
     clock: Clock,
     askedBy: () => string,
     onStale: (problem: string) => void = () => undefined,
   ) {
+    const { caCertificates, caCrl, clientCertificate, privateKey } = settings
     this.settings = settings
-    this.clock = clock
     this.askedBy = askedBy
-    this.onStale = onStale
+    const paths = [caCertificates, caCrl, clientCertificate, privateKey]
+    const make = (): SecureContext => {
+      const context = createSecureContext(this.material())
+      this.sessions.clear()
+      return context
+    }
+    const stale = (problem: string): void => onStale(`${problem}; ${this.reference}`)
+    this.context = new WatchedFiles(paths, make, clock, stale)
   }
 
   /** For tls.connect, or the sentence why there can be no connection. `place` tells sessions apart. */
   optionsFor(serverName: string, place: string): ConnectionOptions | string {
     const { unusable, verify } = this.settings
     if (unusable !== '') return `${unusable}; ${this.reference}`
-    this.refresh()
-    if (this.context === undefined) return `${this.problem}; ${this.reference}`
+    const context = this.context.current()
+    if (context === undefined) return `${this.context.problem}; ${this.reference}`
     const session = this.sessions.get(`${serverName} ${place}`)
     return {
-      secureContext: this.context,
+      secureContext: context,
       servername: isIP(serverName) === 0 ? serverName : '',
       rejectUnauthorized: verify,
       checkServerIdentity: (_host, certificate) => this.judge(serverName, certificate),
@@ -115,56 +115,19 @@ export class ClientTls {
     return Object.assign(new TypeError(message), { code: nameCode })
   }
 
-  private refresh(): void {
-    if (this.clock.now - this.lookedAt < lookEveryMs) return
-    this.lookedAt = this.clock.now
-    const stamp = this.stampNow()
-    if (stamp === this.stamp) return
-    this.stamp = stamp
-    try {
-      this.context = createSecureContext(this.material())
-      this.problem = ''
-      this.sessions.clear()
-    } catch (error) {
-      this.problem = (error as Error).message
-      if (this.context !== undefined)
-        this.onStale(`${this.problem}; the former files stay in force; ${this.reference}`)
-    }
-  }
-
-  private stampNow(): string {
-    const { caCertificates, caCrl, clientCertificate, privateKey } = this.settings
-    return [caCertificates, caCrl, clientCertificate, privateKey].map(stampOf).join(' ')
-  }
-
   private material(): SecureContextOptions {
     const { caCertificates, caCrl, clientCertificate, privateKey } = this.settings
     const ca =
-      caCertificates === '' ? systemAuthorities() : readPem(caCertificates, 'caCertificates')
+      caCertificates === '' ? systemAuthorities() : readNamed(caCertificates, 'caCertificates')
     return {
       minVersion: 'TLSv1.2',
       ...(ca === undefined ? {} : { ca }),
-      ...(caCrl === '' ? {} : { crl: readPem(caCrl, 'caCrl') }),
+      ...(caCrl === '' ? {} : { crl: readNamed(caCrl, 'caCrl') }),
       ...(clientCertificate === ''
         ? {}
-        : { cert: readPem(clientCertificate, 'clientCertificate') }),
-      ...(privateKey === '' ? {} : { key: readPem(privateKey, 'privateKey') }),
+        : { cert: readNamed(clientCertificate, 'clientCertificate') }),
+      ...(privateKey === '' ? {} : { key: readNamed(privateKey, 'privateKey') }),
     }
-  }
-}
-
-function stampOf(path: string): string {
-  if (path === '') return '-'
-  const found = statSync(path, { throwIfNoEntry: false })
-  return found === undefined ? 'none' : `${found.ino}/${found.size}/${found.mtimeMs}`
-}
-
-function readPem(path: string, field: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    const { code = '' } = cause as NodeJS.ErrnoException
-    throw new TypeError(`${field} ${path} cannot be read: ${code}`, { cause })
   }
 }
 

@@ -20,6 +20,7 @@ import { InboundScope, OutboundScope, type ScopeParts } from '../listeners/scope
 import { Table } from '../listeners/table.ts'
 import { type Connection, PauseReason } from '../net/connection.ts'
 import { SocketDialer } from '../net/dial.ts'
+import { ServerTls } from '../net/tls-server.ts'
 import { makeClientCodec } from '../protocol/codecs.ts'
 import { AccessLog, accessLogSettings, sameAccessLog } from '../telemetry/access-log.ts'
 import type { Instruments } from '../telemetry/instruments.ts'
@@ -117,6 +118,10 @@ export class Runtime implements Surroundings {
     this.current = new Table(snapshot, {
       outbound: (of, routes, port) => new OutboundScope(of, routes, port, parts),
       inbound: (of, port) => new InboundScope(of, port, parts),
+      serverTls: ({ cluster }, tls) =>
+        new ServerTls(tls, clock, (why) =>
+          this.note.tell(`${cluster} ${why}`, `${cluster}: ${why}`),
+        ),
     })
     for (const { acceptor, connection } of this.parked.splice(0)) {
       connection.resume(PauseReason.Handover)

@@ -198,7 +198,15 @@ const proofs: Readonly<Record<string, Proofs>> = {
   Sidecar: {
     workloadSelector: ['config/compile-scope.ts', 'test/config/compile-scope.test.ts'],
     ingress: ['config/compile-inbound.ts', 'test/config/compile-inbound.test.ts'],
+    'ingress[].bind': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
+    'ingress[].captureMode': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
+    'ingress[].defaultEndpoint': ['config/compile-inbound.ts', 'test/flows/doors.test.ts'],
+    'ingress[].connectionPool': ['config/compile-inbound.ts', 'test/config/effects/sidecar.yaml'],
+    'ingress[].tls': ['proxy/net/tls-server.ts', 'test/config/effects/sidecar.yaml'],
+    inboundConnectionPool: ['config/compile-inbound.ts', 'test/config/effects/sidecar.yaml'],
     egress: ['config/compile-scope.ts', 'test/config/compile-scope.test.ts'],
+    'egress[].bind': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
+    'egress[].captureMode': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
     outboundTrafficPolicy: ['config/compile-mesh.ts', 'test/config/compile-scope.test.ts'],
   },
   MeshConfig: {
