@@ -226,3 +226,52 @@ test('trafficDistribution keeps requests in the own zone until nobody is there',
   sidecar.reload(mesh(true))
   t.same(await bodies(), ['1'])
 })
+
+test('when the near ones are ejected the next region serves, and they come back', async (t) => {
+  let broken = true
+  await using near = await Upstream.start((_incoming, reply) => {
+    reply.statusCode = broken ? 500 : 200
+    reply.end('near')
+  })
+  await using far = await Upstream.start((_incoming, reply) => reply.end('far'))
+  await using next = await Upstream.start((_incoming, reply) => reply.end('next'))
+  const entry = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: {
+      hosts: ['web.test'],
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      resolution: 'STATIC',
+      endpoints: [
+        { address: '127.0.0.1', ports: { http: near.port }, locality: 'r1/z1' },
+        { address: '127.0.0.1', ports: { http: far.port }, locality: 'r2/z1' },
+        { address: '127.0.0.1', ports: { http: next.port }, locality: 'r3/z1' },
+      ],
+    },
+  }
+  const policy = {
+    loadBalancer: { localityLbSetting: { failover: [{ from: 'r1', to: 'r3' }] } },
+    outlierDetection: {
+      consecutive5xxErrors: 2,
+      maxEjectionPercent: 100,
+      interval: '100ms',
+      baseEjectionTime: '300ms',
+    },
+  }
+  const yaml = `${JSON.stringify(entry)}\n${rule(policy).replace('"host":"web"', '"host":"web.test"')}`
+  await using sidecar = await Sidecar.start({ yaml, labels: { 'istio-locality': 'r1.z1' } })
+  const once = async () => (await ask(sidecar.port, { headers: { host: 'web.test' } })).body
+  const until = async (wanted: string) => {
+    const seen = new Set<string>()
+    for (let body = ''; body !== wanted; ) {
+      body = await once()
+      seen.add(body)
+    }
+    return [...seen]
+  }
+  t.equal(await once(), 'near')
+  t.same(await until('next'), ['near', 'next'], 'the region that failover names, not r2')
+  broken = false
+  t.same(await until('near'), ['next', 'near'], 'after its time the near one serves again')
+})
