@@ -43,7 +43,7 @@ const text = (): string =>
 
 t.test('what matches is what re2js says matches', async (t) => {
   let matched = 0
-  for (let round = 0; round < 700; round++) {
+  for (let round = 0; round < 350; round++) {
     const pattern = expression(4)
     const ours = new RegexMatcher(pattern)
     const twin = compileRegex(pattern)
@@ -56,7 +56,7 @@ t.test('what matches is what re2js says matches', async (t) => {
         t.fail(`${JSON.stringify(pattern)} on ${JSON.stringify(value)}: re2js says ${wanted}`)
     }
   }
-  t.ok(matched > 500, `${matched} of 8400 matched`)
+  t.ok(matched > 200, `${matched} of 4200 matched`)
 })
 
 /** RE2's rule about empty hits, over re2js's own search. */
@@ -74,7 +74,7 @@ function replacedByTwin(pattern: string, value: string): string {
 
 t.test('what is replaced is what re2js finds, with its groups', async (t) => {
   let replaced = 0
-  for (let round = 0; round < 700; round++) {
+  for (let round = 0; round < 350; round++) {
     const pattern = `(${expression(3)})${random.below(2) ? '' : expression(2)}`
     const ours = new RegexReplacer(pattern, ['<', 0, '|', 1, '>'])
     for (let i = 0; i < 6; i++) {
@@ -87,7 +87,7 @@ t.test('what is replaced is what re2js finds, with its groups', async (t) => {
         t.fail(`${JSON.stringify(pattern)} on ${JSON.stringify(value)}: ${got}, re2js ${wanted}`)
     }
   }
-  t.ok(replaced > 500, `${replaced} of 4200 replaced`)
+  t.ok(replaced > 200, `${replaced} of 2100 replaced`)
 })
 
 const size = 100 * 1024
@@ -157,7 +157,7 @@ t.test('what states hold is bounded', async (t) => {
   const matcher = new RegexMatcher('.*a.{60}b[ab]{0,60}')
   const cells = () => (matcher as unknown as { cells: number }).cells
   let most = 0
-  for (let i = 0; i < 22; i++) {
+  for (let i = 0; i < 18; i++) {
     regexWork.renew()
     matcher.matches(letters('ab').slice(0, 4000))
     most = Math.max(most, cells())
