@@ -84,6 +84,11 @@ export class Candidates implements DeadlineOwner {
     return nearest[this.services.random.below(nearest.length)]
   }
 
+  /** Endpoints know their level from here on. */
+  settle(): void {
+    if (!this.made) this.make()
+  }
+
   /** The cluster is no longer used. */
   close(): void {
     this.services.wheel.cancel(this.allWarm)

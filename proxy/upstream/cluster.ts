@@ -200,11 +200,13 @@ export class Cluster implements EndpointOwner {
   close(): void {
     for (const endpoint of [...this.endpoints, ...this.leaving.values()]) endpoint.close()
     this.sharedContext?.room.close()
+    this.candidates.close()
   }
 
   /** For /clusters: equal to worker/messages ClusterStatus. */
   status() {
     const { spec } = this
+    this.candidates.settle()
     return {
       name: spec.name,
       origin: originText(spec.origin),
