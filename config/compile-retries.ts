@@ -53,6 +53,18 @@ function isStatus(token: string): boolean {
   return /^\d+$/.test(token)
 }
 
+/** Of requests to the application: only where MeshConfig has a policy. */
+export function inboundRetries(config: MeshConfig | undefined): RetrySpec | undefined {
+  const policy = config?.spec.defaultInboundHttpRetryPolicy
+  if (config === undefined || policy === undefined) return undefined
+  const { attempts, backoffMs, retryOn = 'reset-before-request' } = policy
+  const acting = { attempts, retryOn, retryRemoteLocalities: false }
+  return retrySpec(
+    backoffMs === undefined ? acting : { ...acting, backoffMs },
+    config.originAt(['spec', 'defaultInboundHttpRetryPolicy']),
+  )
+}
+
 /** Consistent hashing spares only a rule's only destination the avoidance, as in Istio. */
 export function forSeveralDestinations(spec: RetrySpec): RetrySpec {
   return spec.ignorePreviousHosts === 'unless-hashed'

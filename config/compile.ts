@@ -10,7 +10,7 @@ import { ListenerBuilder } from './compile-listeners.ts'
 import { type MeshConfig, meshSettings, meshSpec, outboundPolicy } from './compile-mesh.ts'
 import { PolicyIndex } from './compile-policies.ts'
 import { buildRegistry, type MeshService, type Of } from './compile-registry.ts'
-import { defaultRetries } from './compile-retries.ts'
+import { defaultRetries, inboundRetries } from './compile-retries.ts'
 import { reuse } from './compile-reuse.ts'
 import { RuleCompiler } from './compile-routes.ts'
 import { type Alias, buildScopes, doorsOf, type Scope, selectSidecar } from './compile-scope.ts'
@@ -150,8 +150,12 @@ function compileContent(
   const policies = new PolicyIndex(policyRules, client)
   const content = {
     workload,
-    mesh: meshSpec(client.mesh, client.domain),
-    outbound: { policy: outboundPolicy(sidecar, config), listeners, doors: doorsOf(scopes) },
+    mesh: meshSpec(client.mesh, client.domain, inboundRetries(config)),
+    outbound: {
+      policy: outboundPolicy(sidecar, config, client.domain),
+      listeners,
+      doors: doorsOf(scopes),
+    },
     inbound: buildInbound(registry, endpoints, sidecar, policies, client),
     ...buildClusters(services.values(), registry, endpoints, policies, client),
   }

@@ -285,7 +285,10 @@ export interface SidecarSpec {
     readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE'
     readonly hosts: readonly string[]
   }>
-  readonly outboundTrafficPolicy?: { readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY' }
+  readonly outboundTrafficPolicy?: {
+    readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+    readonly egressProxy?: Destination
+  }
   readonly inboundConnectionPool?: ConnectionPool
 }
 
@@ -300,6 +303,7 @@ export interface MeshConfigSpec {
     readonly intervalMs?: number
   }
   readonly defaultHttpRetryPolicy?: HttpRetry
+  readonly defaultInboundHttpRetryPolicy?: HttpRetry
   readonly defaultTrafficPolicy?: {
     readonly connectionPool?: ConnectionPool
     readonly outlierDetection?: OutlierDetection

@@ -51,6 +51,8 @@ export interface MeshSpec {
   readonly pathNormalization: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
   /** 0 waits for ever (Istio MeshConfig.protocolDetectionTimeout). */
   readonly protocolDetectionTimeoutMs: number
+  /** Of requests to the application (MeshConfig.defaultInboundHttpRetryPolicy); absent: none. */
+  readonly inboundRetries?: RetrySpec
   readonly accessLogFile: string
   readonly accessLogEncoding: 'TEXT' | 'JSON'
   readonly accessLogFormat: string
@@ -78,6 +80,8 @@ export interface DoorSpec {
 /** What happens to traffic for unknown destinations (MeshConfig or Sidecar outboundTrafficPolicy). */
 export interface OutboundPolicySpec {
   readonly mode: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  /** Cluster that takes unknown traffic under ALLOW_ANY (Sidecar egressProxy); absent: where it was going. */
+  readonly egressProxy?: string
   /** Undefined when nothing was written: the built-in default. */
   readonly origin: Origin | undefined
 }

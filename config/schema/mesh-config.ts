@@ -3,7 +3,7 @@ import type { MeshConfigSpec } from '../kinds.ts'
 import { connectionPool, tcpKeepalive } from './connection-pool.ts'
 import { retries } from './http-route.ts'
 import { localityLbSetting, zoneAwareLbSetting } from './load-balancer.ts'
-import { type Fields, ignored, later, named, object, or } from './object.ts'
+import { checked, type Fields, ignored, later, named, object, or } from './object.ts'
 import { outlierDetection } from './outlier-detection.ts'
 import type { Place } from './reading.ts'
 import { anything, duration, enumeration, string, type Type, text } from './scalars.ts'
@@ -57,6 +57,11 @@ const pathNormalization: Type = object<{ normalization?: string }>(
 )
 
 /** What the proxy follows. */
+function warnInboundRetries(_: unknown, place: Place): void {
+  for (const name of ['perTryTimeout', 'retryRemoteLocalities', 'retryIgnorePreviousHosts'])
+    if (place.has(name)) place.warn([name], 'has no effect on requests to the application')
+}
+
 const followed: Fields = {
   outboundTrafficPolicy,
   inboundTrafficPolicy: or(
@@ -66,6 +71,7 @@ const followed: Fields = {
   connectTimeout: named('connectTimeoutMs', connectTimeout, 10_000),
   tcpKeepalive,
   defaultHttpRetryPolicy: retries,
+  defaultInboundHttpRetryPolicy: checked(retries, warnInboundRetries),
   defaultTrafficPolicy: object<object>({ connectionPool, outlierDetection }),
   localityLbSetting,
   zoneAwareLbSetting,
@@ -91,7 +97,6 @@ const NOT_YET = [
   'enableTracing',
   'extensionProviders',
   'defaultProviders',
-  'defaultInboundHttpRetryPolicy',
   'h2UpgradePolicy',
   'enableAutoMtls',
   'trustDomainAliases',

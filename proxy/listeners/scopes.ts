@@ -8,7 +8,7 @@ import type {
   Snapshot,
 } from '../../config/snapshot.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
-import { unknownHost } from '../exchange/refusals.ts'
+import { noCluster, unknownHost } from '../exchange/refusals.ts'
 import type { HttpScope, Target } from '../exchange/scope.ts'
 import type { RequestHead } from '../http/head.ts'
 import { type Address, isLoopback } from '../net/address.ts'
@@ -100,9 +100,10 @@ export class OutboundScope implements HttpScope {
       return new ProxyError(ErrorCode.Loop, Side.Proxy, {
         message: `${head.authority} is the proxy itself`,
       })
-    const open = this.snapshot.outbound.policy.mode === 'ALLOW_ANY'
-    if (open || isEndpoint(this.snapshot, destination.address))
-      return clusters.fixed(passthroughCluster)
+    const { egressProxy, mode } = this.snapshot.outbound.policy
+    if (isEndpoint(this.snapshot, destination.address)) return clusters.fixed(passthroughCluster)
+    if (egressProxy !== undefined) return clusters.get(egressProxy) ?? noCluster(egressProxy)
+    if (mode === 'ALLOW_ANY') return clusters.fixed(passthroughCluster)
     return unknownHost(head.authority, destination.port)
   }
 }
@@ -125,7 +126,7 @@ export class InboundScope implements HttpScope {
     this.version = snapshot.version
     this.ownAddress = snapshot.workload.addresses[0] ?? ''
     const { spec, endpoints } = inboundCluster(port)
-    const routes = inboundRoutes(port)
+    const routes = inboundRoutes(port, snapshot.mesh.inboundRetries)
     const resolve = (): Cluster => clusters.fixed(spec, endpoints)
     this.routes = new RouteTable(routes, { resolve, port: port.servicePort })
   }
@@ -140,14 +141,15 @@ export class InboundScope implements HttpScope {
 }
 
 /** Every host and path to the application. */
-function inboundRoutes(port: InboundPortSpec): RouteTableSpec {
-  const { cluster, origin } = port
+function inboundRoutes(port: InboundPortSpec, retries = noRetries): RouteTableSpec {
+  const { cluster, origin, protocol } = port
   const action: ForwardSpec = {
     kind: 'forward',
     destinations: [{ cluster, weight: 1, headers: noEdits, origin }],
     rewrite: undefined,
     timeoutMs: undefined,
-    retries: noRetries,
+    // As in Istio: not for ports that speak gRPC.
+    retries: protocol === 'grpc' ? noRetries : retries,
     headers: noEdits,
   }
   const route = { name: 'default', path: '', origin, match: undefined, action }
