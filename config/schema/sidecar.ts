@@ -123,8 +123,7 @@ const outboundTrafficPolicy: Type = object<{ mode: string }>(
     mode: or(enumeration(['REGISTRY_ONLY', 'ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS']), 'REGISTRY_ONLY'),
     egressProxy: {
       type: destination,
-      notYet: true,
-      deprecated: 'It is ignored: route by a VirtualService instead.',
+      deprecated: 'Route such hosts by a VirtualService instead.',
     },
   },
   {

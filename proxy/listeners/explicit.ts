@@ -184,8 +184,12 @@ export class Explicit implements HttpListener, SniffOwner {
   }
 
   private stranger(table: Table) {
-    const open = table.snapshot.outbound.policy.mode === 'ALLOW_ANY'
-    return open ? this.around.clusters.fixed(passthroughCluster) : undefined
+    const { egressProxy, mode } = table.snapshot.outbound.policy
+    if (mode !== 'ALLOW_ANY') return undefined
+    const { clusters } = this.around
+    return egressProxy === undefined
+      ? clusters.fixed(passthroughCluster)
+      : clusters.get(egressProxy)
   }
 }
 

@@ -16,6 +16,7 @@ import type { ListeningServices } from './listening.ts'
 import { type Refusal, refuse } from './refuse.ts'
 import { Sniffer, type SniffOwner } from './sniffer.ts'
 import type { OutboundListener, Table } from './table.ts'
+import type { TcpChoice } from './tcp-routes.ts'
 
 /** What a direction needs of its worker. */
 export interface Surroundings {
@@ -128,7 +129,8 @@ export class Outbound implements SniffOwner, HttpListener {
     const tls = verdict.spoken === 'tls' ? verdict : undefined
     const choice = this.isOwnPod(listener, destination!)
       ? undefined
-      : listener?.tcp.choose(destination, tls, services.random)
+      : (listener?.tcp.choose(destination, tls, services.random) ??
+        this.egressProxy(table, destination!))
     const cluster =
       choice === undefined
         ? this.strangerCluster(table, destination!)
@@ -155,6 +157,14 @@ export class Outbound implements SniffOwner, HttpListener {
       },
       services,
     )
+  }
+
+  /** Unknown destinations where a proxy takes them; Pods are known. */
+  private egressProxy({ snapshot }: Table, { address }: Address): TcpChoice | undefined {
+    const { egressProxy: cluster, origin } = snapshot.outbound.policy
+    if (cluster === undefined || origin === undefined) return undefined
+    if (this.around.table.isEndpoint(address)) return undefined
+    return { cluster, origin, routeName: 'allow_any' }
   }
 
   /** Unknown destinations: passed through, refused, or, when it is a known Pod, always passed. */

@@ -208,6 +208,10 @@ const proofs: Readonly<Record<string, Proofs>> = {
     'egress[].bind': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
     'egress[].captureMode': ['proxy/worker/doors.ts', 'test/flows/doors.test.ts'],
     outboundTrafficPolicy: ['config/compile-mesh.ts', 'test/config/compile-scope.test.ts'],
+    'outboundTrafficPolicy.egressProxy': [
+      'proxy/listeners/outbound.ts',
+      'test/config/effects/sidecar.yaml',
+    ],
   },
   MeshConfig: {
     '': ['config/compile-mesh.ts', 'test/config/compile.test.ts'],

@@ -256,3 +256,29 @@ test('a listener that the configuration drops is closed, what it carries goes on
   t.equal(`${await new Promise((done) => socket.once('data', done))}`, 'c')
   socket.destroy()
 })
+
+test('egressProxy takes unknown traffic, HTTP and opaque; without such a service it is told', async (t) => {
+  const [proxy, raw] = [await web(t, 'proxy'), await echo(t)]
+  const policy = (port: number) => `  outboundTrafficPolicy:
+    mode: ALLOW_ANY
+    egressProxy: { host: out, port: { number: ${port} } }
+`
+  const yaml = serviceYaml('out', [proxy], 'http', 80) + serviceYaml('any', [raw], 'http', 8080)
+  await using sidecar = await Sidecar.start({
+    yaml: yaml + sidecarYaml(policy(80)),
+    captured: true,
+  })
+  const through = await sidecar.portFor('10.9.9.9', 8080)
+  t.match(await talk('127.0.0.1', through, get('stranger.example')), /proxy stranger\.example$/)
+  const unknown = await sidecar.portFor('10.9.9.9', 9999)
+  t.match(await talk('127.0.0.1', unknown, get('by-bytes')), /proxy by-bytes$/)
+  await sidecar.recorded(1, 1)
+  t.equal(sidecar.exchanges[0]?.cluster, 'outbound|80||out.default.svc.cluster.local')
+  t.equal(sidecar.connections[0]?.cluster, 'outbound|80||out.default.svc.cluster.local')
+  sidecar.reload(yaml + sidecarYaml(policy(4242)))
+  t.match(
+    await talk('127.0.0.1', through, get('stranger.example')),
+    /503[\s\S]*port 4242, which does not exist/,
+  )
+  t.equal(await talk('127.0.0.1', unknown, 'x'), 'ECONNRESET')
+})
