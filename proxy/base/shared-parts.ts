@@ -99,6 +99,14 @@ export class PartReader {
     return readPart(this.chunkOf(place), place)
   }
 
+  /** True when the JSON of the part has this text, which stays unread. */
+  mentions(place: Place, text: Buffer): boolean {
+    const chunk = this.chunkOf(place)
+    const at = place & (chunkBytes - 1)
+    const from = at + prefixBytes
+    return chunk.subarray(from, from + chunk.readUInt32LE(at)).includes(text)
+  }
+
   /** For those who keep it longer than the reader: the chunk that holds the part. */
   chunkOf(place: Place): Buffer {
     return this.chunks.get(place >>> chunkBits)!

@@ -13,6 +13,7 @@ import type {
 import type { HttpScope } from '../exchange/scope.ts'
 import type { ServerTls } from '../net/tls-server.ts'
 import { defaultPool } from './fixed-clusters.ts'
+import { KnownAddresses } from './known-addresses.ts'
 import { ListenerIndex } from './listener-index.ts'
 import { TcpRoutes } from './tcp-routes.ts'
 
@@ -93,7 +94,7 @@ export class Table {
   private readonly ports = new Map<number, InboundPort>()
   private readonly strangers = new Map<number, HttpScope>()
   private byService: Map<string, OutboundListener> | undefined = undefined
-  private known: ReadonlySet<string> | undefined = undefined
+  private known: KnownAddresses | undefined = undefined
 
   constructor(snapshot: Snapshot, makers: ScopeMaker) {
     this.snapshot = snapshot
@@ -154,12 +155,7 @@ export class Table {
 
   /** True for the address of a Pod or another known endpoint: a call to it goes to it. */
   isEndpoint(address: string): boolean {
-    if (this.known === undefined) {
-      const known = new Set<string>()
-      for (const endpoints of this.snapshot.endpointSets.values())
-        for (const endpoint of endpoints) known.add(endpoint.address)
-      this.known = known
-    }
+    this.known ??= new KnownAddresses(this.snapshot.endpointSets)
     return this.known.has(address)
   }
 }

@@ -8,6 +8,7 @@ import type {
   VirtualHostSpec,
 } from '../../config/snapshot.ts'
 import { PartReader, type Place, readPart } from '../base/shared-parts.ts'
+import type { Unread } from '../listeners/known-addresses.ts'
 import { keepNames } from '../routing/host-names.ts'
 import type { MapChange, PackedListener, SnapshotChange } from './messages.ts'
 
@@ -120,7 +121,7 @@ function changed<Part extends object>(
 }
 
 /** Parts by name, each read from shared memory when it is first asked for. */
-class PartMap<Part extends object> implements ReadonlyMap<string, Part> {
+class PartMap<Part extends object> implements ReadonlyMap<string, Part>, Unread {
   readonly entriesNow: Map<string, Place | Part>
   private readonly reader: PartReader
 
@@ -143,6 +144,15 @@ class PartMap<Part extends object> implements ReadonlyMap<string, Part> {
     const part = this.reader.read(entry) as Part
     this.entriesNow.set(key, part)
     return part
+  }
+
+  mentions(text: string): boolean {
+    const bytes = Buffer.from(text)
+    for (const entry of this.entriesNow.values())
+      if (typeof entry === 'number') {
+        if (this.reader.mentions(entry, bytes)) return true
+      } else if (JSON.stringify(entry).includes(text)) return true
+    return false
   }
 
   keys(): MapIterator<string> {

@@ -4,6 +4,7 @@ import { Compiler } from '../../config/compile.ts'
 import { Loader, type SourceFile } from '../../config/load.ts'
 import type { Snapshot } from '../../config/snapshot.ts'
 import { Packer } from '../../proxy/control/packer.ts'
+import { KnownAddresses } from '../../proxy/listeners/known-addresses.ts'
 import type { SnapshotChange } from '../../proxy/worker/messages.ts'
 import { Unpacker } from '../../proxy/worker/unpack.ts'
 import { workload } from '../config/compile-support.ts'
@@ -117,4 +118,37 @@ t.test('memory in use follows what is in force, whatever changed before', async 
   }
   deepStrictEqual(new Map(snapshot.endpointSets), new Map(Object.entries(sets)))
   t.ok(Math.max(...chunks) <= 2 * chunks[0]! + 2, chunks.join(' '))
+})
+
+t.test('addresses are known without reading the sets, and no others', async (t) => {
+  const packer = new Packer()
+  const worker = new Unpacker()
+  const known = ({ endpointSets }: Snapshot, ...addresses: string[]) => {
+    const among = new KnownAddresses(endpointSets)
+    return addresses.map((address) => among.has(address))
+  }
+  const sets = { a: [endpoint('10.0.0.1'), endpoint('10.0.0.22')], b: [endpoint('fd00::7')] }
+  const asked = ['10.0.0.1', '10.0.0.2', '10.0.0.22', 'fd00::7', 'fd00::', 'a']
+  const wanted = [true, false, true, true, false, false]
+  const first = worker.take(posted(packer.change(snapshotOf('v1', sets))))
+  t.same(known(first, ...asked), wanted)
+  t.same(known(snapshotOf('v1', sets), ...asked), wanted, 'plain objects say the same')
+  first.endpointSets.get('a')
+  t.same(known(first, ...asked), wanted, 'also once they are read')
+  const gone = worker.take(posted(packer.change(snapshotOf('v2', { b: [endpoint('fd00::7')] }))))
+  t.same(known(gone, '10.0.0.1', 'fd00::7'), [false, true])
+})
+
+t.test('among ten thousand sets each address is found', async (t) => {
+  const packer = new Packer()
+  const sets = Object.fromEntries(
+    names.map((name, i) => [
+      name,
+      Array.from({ length: 10 }, (_, at) => endpoint(`10.${i >> 8}.${i & 255}.${at}`)),
+    ]),
+  )
+  const { endpointSets } = new Unpacker().take(posted(packer.change(snapshotOf('v1', sets))))
+  const known = new KnownAddresses(endpointSets)
+  t.equal(known.has('192.168.0.1'), false)
+  t.equal(known.has(`10.${9_999 >> 8}.${9_999 & 255}.9`), true)
 })
