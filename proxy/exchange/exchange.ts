@@ -63,6 +63,7 @@ export class Exchange implements StreamOwner, OpenExchange {
     scope.services.exchanges.add(this)
     scope.services.recorder.requestStarted(scope.direction)
     describeRequest(this.record, head, scope.version)
+    stripClientControls(head.headers, scope.direction === 'inbound')
     if (!hasAuthority(head, this.originalDestination)) {
       this.fail(noHost())
       return
@@ -172,7 +173,7 @@ export class Exchange implements StreamOwner, OpenExchange {
 
   /** Everything about the request is settled. */
   private deliver(cluster: Cluster, forward: ForwardAction<Target>): void {
-    const { record, scope, stream } = this
+    const { record, stream } = this
     const { head } = stream
     record.cluster = cluster.name
     record.clusterMetrics = cluster.metrics
@@ -180,7 +181,6 @@ export class Exchange implements StreamOwner, OpenExchange {
       this.fail(upgradeRefused(head.upgrade))
       return
     }
-    if (scope.direction === 'outbound') stripClientControls(head.headers)
     if (forward.mirrors !== undefined && head.upgrade === '')
       this.mirroring = Mirroring.of(forward.mirrors, this, forward.timeoutMs)
     this.delivery = new Delivery(this, cluster, forward, this.mirroring ?? stream.body)

@@ -35,7 +35,9 @@ export function isOwnRequestId(id: string): boolean {
   return id === lastGiven
 }
 
-/** Fields by which a client could steer retries, timeouts and traces: never believed, never passed on. */
+const expectedTimeout = 'x-envoy-expected-rq-timeout-ms'
+
+/** Fields by which a client could steer retries, timeouts and traces, or pass for another: never believed, never passed on. */
 const clientControls: ReadonlySet<string> = new Set([
   'x-envoy-internal',
   'x-envoy-retry-on',
@@ -47,31 +49,36 @@ const clientControls: ReadonlySet<string> = new Set([
   'x-envoy-upstream-rq-timeout-ms',
   'x-envoy-upstream-rq-per-try-timeout-ms',
   'x-envoy-upstream-rq-timeout-alt-response',
-  'x-envoy-expected-rq-timeout-ms',
+  expectedTimeout,
   'x-envoy-force-trace',
   'x-envoy-ip-tags',
   'x-envoy-original-url',
   'x-envoy-hedge-on-per-try-timeout',
+  'x-forwarded-client-cert',
 ])
 
-/** Removes them; one look at the list when there are none. */
-export function stripClientControls(headers: Headers): void {
+/**
+ * Removes them; one look at the list when there are none. `keepTime`: how long the caller waits is passed on,
+ * as the application has use for it.
+ */
+export function stripClientControls(headers: Headers, keepTime: boolean): void {
   for (let i = headers.length - 1; i >= 0; i--) {
     const name = headers.names[i]!
     if (!mayBeControl(name)) continue
     const lower = name.toLowerCase()
+    if (keepTime && lower === expectedTimeout) continue
     if (clientControls.has(lower) && headers.remove(lower)) i = Math.min(i, headers.length)
   }
 }
 
-/** `x-e` in any case: cheap enough to ask of every field. */
+const certificateLength = 'x-forwarded-client-cert'.length
+
+/** `x-e` in any case, or as long as the one that begins with `x-f`: cheap enough to ask of every field. */
 function mayBeControl(name: string): boolean {
-  return (
-    name.length > 8 &&
-    (name.charCodeAt(0) | 32) === 120 &&
-    name.charCodeAt(1) === 45 &&
-    (name.charCodeAt(2) | 32) === 101
-  )
+  if (name.length <= 8 || (name.charCodeAt(0) | 32) !== 120 || name.charCodeAt(1) !== 45)
+    return false
+  const third = name.charCodeAt(2) | 32
+  return third === 101 || (third === 102 && name.length === certificateLength)
 }
 
 /** Which attempt this is, from 1; overwrites the client's. */

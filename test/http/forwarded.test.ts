@@ -40,16 +40,31 @@ t.test("fields that steer the proxy are removed, Envoy's other ones pass", async
     ['x-envoy-upstream-rq-timeout-ms', '1'],
     ['x-envoy-peer-metadata', 'm'],
     ['x-envoy-internal', 'true'],
+    ['X-Forwarded-Client-Cert', 'By=spiffe://a'],
+    ['x-forwarded-client-name', 'n'],
     ['x-elsewhere', 'e'],
     ['x-envoy-max-retries', '7'],
   ])
-  stripClientControls(headers)
+  stripClientControls(headers, false)
   t.same(listed(headers), [
     'accept: a',
     'x-envoy-original-path: /p',
     'x-envoy-peer-metadata: m',
+    'x-forwarded-client-name: n',
     'x-elsewhere: e',
   ])
+})
+
+t.test('how long the caller waits may be kept', async (t) => {
+  const fields = [
+    ['x-envoy-expected-rq-timeout-ms', '80'],
+    ['x-envoy-retry-on', '5xx'],
+  ] as const
+  const [kept, dropped] = [headersOf(fields), headersOf(fields)]
+  stripClientControls(kept, true)
+  stripClientControls(dropped, false)
+  t.same(listed(kept), ['x-envoy-expected-rq-timeout-ms: 80'])
+  t.same(listed(dropped), [])
 })
 
 t.test('attempt count and timeout overwrite what a client said', async (t) => {

@@ -48,6 +48,8 @@ export interface Behaviour {
       readonly cluster: string
     }>
   }
+  /** Asked as the sidecar of the application, whose one endpoint it is. */
+  readonly inbound?: true
   /** Its services are opaque TCP, behind addresses and listeners of their own. */
   readonly tcp?: true
   /** Where its TCP clients dial, if not the address of the service `host`. */

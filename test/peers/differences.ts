@@ -129,6 +129,10 @@ export const reasons = {
     what: '`%RESP(content-length)%` has no value in header values; Envoy’s is the length the application gave.',
     why: 'The length is part of the framing, which is made anew.',
   },
+  'caller-waits': {
+    what: 'The sidecar of the application passes on `x-envoy-expected-rq-timeout-ms`, which the caller’s sidecar wrote; Envoy removes it.',
+    why: 'The application can stop working for a caller who is gone.',
+  },
   'redirect-port': {
     what: 'A redirect leaves out a default port that Host names.',
     why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',

@@ -90,13 +90,27 @@ function rulesOf({ host, istio = {} }: Behaviour): object[] {
 
 /** Envoy's listeners: one for HTTP as Istio makes it, one that takes HTTP/1.0 besides. */
 export function envoyListeners(behaviours: readonly Behaviour[]): object[] {
-  const hosts = behaviours.filter(({ tcp }) => !tcp).map(virtualHost)
+  const hosts = behaviours.filter(({ inbound, tcp }) => !tcp && !inbound).map(virtualHost)
   const modern = httpManager(managerSettings(hosts))
   const old = httpManager({
     ...managerSettings(hosts),
     http_protocol_options: { accept_http_10: true },
   })
-  return [listener('http', 0, modern), listener('http10', 0, old), ...opaqueListeners(behaviours)]
+  const others = [...opaqueListeners(behaviours), ...inboundListeners(behaviours)]
+  return [listener('http', 0, modern), listener('http10', 0, old), ...others]
+}
+
+/** What the sidecar of an application does with its requests: every host goes to it, nothing is repeated. */
+function inboundListeners(behaviours: readonly Behaviour[]): object[] {
+  return behaviours
+    .filter(({ inbound }) => inbound)
+    .map(({ host }) => {
+      const route = { cluster: host, timeout: '0s', max_grpc_timeout: '0s' }
+      const all = { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route }] }
+      const manager = { ...managerSettings([]), forward_client_cert_details: 'APPEND_FORWARD' }
+      const routes = { name: 'inbound', validate_clusters: false, virtual_hosts: [all] }
+      return listener(host, 0, httpManager({ ...manager, route_config: routes }))
+    })
 }
 
 function opaqueListeners(behaviours: readonly Behaviour[]): object[] {

@@ -61,8 +61,10 @@ export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promis
   const doors = new Map([['', await sidecar.portFor(dialed, 80)]])
   const opaque = opaqueServices(behaviours)
   for (const [name, address] of opaque) doors.set(name, await sidecar.portFor(address, tcpPort))
-  for (const { dials, host } of behaviours)
+  for (const { dials, host, inbound } of behaviours)
     if (dials !== undefined) doors.set(host, await sidecar.portFor(dials.address, dials.port))
+    else if (inbound)
+      doors.set(host, await sidecar.portFor(...ours.places.get(host)![0]!, 'inbound'))
   const clusters = envoyClusters(behaviours, theirs.places)
   const envoy = await Envoy.start(folder, envoyListeners(behaviours), clusters)
   t.teardown(async () => {
@@ -128,8 +130,8 @@ async function place(
   name: string,
   script: Endpoint,
 ): Promise<readonly [string, number]> {
-  // nothing listens on the ports below 10, and each name gets an address of its own
-  if (script === 'refused') return [`127.0.0.${name.length}`, 1]
+  // nothing listens on port 1
+  if (script === 'refused') return ['127.0.0.1', 1]
   if (script === 'silent') return ['127.0.0.1', await silent()]
   return ['127.0.0.1', await upstreams.add(name, script)]
 }
@@ -208,7 +210,7 @@ function outriderSide(
   return {
     name: 'Outrider',
     upstreams,
-    portFor: ({ host, tcp }) => doors.get(tcp ? host : '')!,
+    portFor: ({ host }) => doors.get(host) ?? doors.get('')!,
     log: async (behaviour, ports, count) => {
       while (linesOf(behaviour, ports).length < count) {
         const [exchanges, connections] = [sidecar.exchanges.length, sidecar.connections.length]
@@ -230,8 +232,8 @@ function envoySide(envoy: Envoy, upstreams: ReadonlyMap<Behaviour, Upstreams>): 
   return {
     name: 'Envoy',
     upstreams,
-    portFor: ({ envoy: settings, host, tcp }) =>
-      envoy.port(tcp ? host : (settings?.listener ?? 'http')),
+    portFor: ({ envoy: settings, host, inbound, tcp }) =>
+      envoy.port(tcp || inbound ? host : (settings?.listener ?? 'http')),
     log: async (behaviour, ports, count) => {
       await envoy.until(() => linesOf(behaviour, ports).length >= count)
       return linesOf(behaviour, ports)

@@ -123,13 +123,18 @@ export class Sidecar {
   }
 
   /** A port whose connections arrive as if the kernel had redirected them from that address. */
-  async portFor(address: string, port: number): Promise<number> {
-    const key = `${address} ${port}`
+  async portFor(
+    address: string,
+    port: number,
+    direction: 'inbound' | 'outbound' = 'outbound',
+  ): Promise<number> {
+    const key = `${direction} ${address} ${port}`
+    const acceptor = this.runtime[direction]
     let server = this.stand.get(key)
     if (server === undefined) {
       server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
       server.on('connection', (socket) =>
-        this.runtime.accept(this.runtime.outbound, adoptAccepted(socket, true, { address, port })),
+        this.runtime.accept(acceptor, adoptAccepted(socket, true, { address, port })),
       )
       this.stand.set(key, server)
       await listening(server)

@@ -5,6 +5,7 @@ import { edits } from './edits.ts'
 import { failures } from './failures.ts'
 import { faults } from './faults.ts'
 import { grpc, keeping } from './grpc.ts'
+import { inbound } from './inbound.ts'
 import { limits } from './limits.ts'
 import { ancient, malformed } from './malformed.ts'
 import { messages } from './messages.ts'
@@ -24,6 +25,7 @@ export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonl
   ['Retries and timeouts', retries],
   ['Kept connections and hopeless retries', keeping],
   ['gRPC callers', grpc],
+  ['As the sidecar of the application', inbound],
   ['Limits, balancing, kept connections', [...limits, ...balancing]],
   ['CORS, mirrors, hashing, outliers', policies],
   ['Faults on purpose', faults],

@@ -43,6 +43,7 @@ export const messages: readonly Behaviour[] = [
         'x-envoy-expected-rq-timeout-ms': '7',
         'x-envoy-force-trace': '1',
         'x-envoy-internal': 'true',
+        'x-forwarded-client-cert': 'By=spiffe://a',
         'x-envoy-attempt-count': '7',
         'x-envoy-original-path': '/was',
         'x-envoy-external-address': '1.2.3.4',
