@@ -6,6 +6,9 @@ const REGION = 'topology.kubernetes.io/region'
 const ZONE = 'topology.kubernetes.io/zone'
 const SUBZONE = 'topology.istio.io/subzone'
 
+/** They follow from where something is. */
+export const PLACE_LABELS = { [REGION]: true, [ZONE]: true, [SUBZONE]: true }
+
 /** What the labels of a Pod or WorkloadEntry say, or ``; `zone`: known from elsewhere. */
 export function localityOf(labels: Labels, zone: string | undefined): string {
   const written = labels['istio-locality']

@@ -4,7 +4,7 @@
  */
 import { type Client, tell } from './compile-client.ts'
 import type { EndpointIndex } from './compile-endpoints.ts'
-import { localityCovers, partsOf, placeLabels } from './compile-locality.ts'
+import { localityCovers, PLACE_LABELS, partsOf, placeLabels } from './compile-locality.ts'
 import type { Labels } from './compile-names.ts'
 import { type BlockPlace, originOf } from './compile-policy-places.ts'
 import type { MeshService } from './compile-registry.ts'
@@ -69,7 +69,8 @@ export class NearnessIndex {
     const failing = fails ? this.failing(setting) : {}
     const balance = setting.zoneAware && this.balance(setting)
     if (balance === false && !fails) return nowhere
-    if (setting.place !== undefined && this.own === '') this.tellUnknown(setting.place)
+    if (setting.place !== undefined && this.own === '' && asksForPlace(failing, balance))
+      this.tellUnknown(setting.place)
     return {
       locality: { own: this.own, ...failing, ...(balance && { balance }) },
       origin: originOf(setting.place ?? outliers),
@@ -188,6 +189,15 @@ export class NearnessIndex {
     this.told.add(key)
     tell(this.client, 'warning', code, resource, path, message, hint)
   }
+}
+
+/** Labels of the workload's own need no locality. */
+function asksForPlace(
+  { labels, regions }: Pick<LocalitySpec, 'labels' | 'regions'>,
+  balance: LocalitySpec['balance'] | false,
+): boolean {
+  const placed = labels?.some(([label]) => label in PLACE_LABELS) ?? false
+  return placed || regions !== undefined || balance !== false
 }
 
 const unset: LocalityLb & ZoneAwareLb = { distribute: [], failover: [], failoverPriority: [] }

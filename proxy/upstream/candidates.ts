@@ -2,7 +2,6 @@
  * Who of a cluster may be picked, and the one that is. Everything that takes an endpoint out of
  * service, or puts it back, ends in `replace` or `refresh`. Hot: bench/micro/picker.bench.ts.
  */
-import { isIP } from 'node:net'
 import type { ClusterSpec } from '../../config/snapshot.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
@@ -99,7 +98,7 @@ export class Candidates implements DeadlineOwner {
     const { members } = this
     const notReady = members.filter((endpoint) => !endpoint.spec.healthy).length
     const ejected = members.filter((endpoint) => endpoint.spec.healthy && endpoint.ejected)
-    const unresolved = members.filter((endpoint) => endpoint.spec.healthy && !isResolved(endpoint))
+    const unresolved = members.filter((endpoint) => endpoint.spec.healthy && !endpoint.resolved)
     const reasons: string[] = []
     if (notReady > 0) reasons.push(`${notReady} of ${members.length} not ready`)
     if (ejected.length > 0)
@@ -123,7 +122,7 @@ export class Candidates implements DeadlineOwner {
     const { loadBalancer, discovery, outlierDetection } = this.spec
     const panicPercent = outlierDetection?.minHealthPercent ?? 0
     const { warmth, services } = this
-    let members = this.members.filter(isResolved)
+    let members = this.members.filter(({ resolved }) => resolved)
     // Only the first answer of a logical DNS name is used for new connections.
     if (discovery === 'logical-dns') members = members.filter(isUsable).slice(0, 1)
     // Where panic would use them, those that say they are not ready are not part of it.
@@ -141,10 +140,5 @@ export class Candidates implements DeadlineOwner {
 }
 
 function isUsable(endpoint: Endpoint): boolean {
-  return endpoint.spec.healthy && !endpoint.ejected && isResolved(endpoint)
-}
-
-function isResolved(endpoint: Endpoint): boolean {
-  const { address } = endpoint.address
-  return isIP(address) !== 0 || address.startsWith('/') || address.startsWith('@')
+  return endpoint.spec.healthy && !endpoint.ejected && endpoint.resolved
 }

@@ -2,6 +2,7 @@
  * One place that answers for a cluster, alive: its pool and its counts. It stays the same object as
  * long as the cluster has its address, whatever else about it changes.
  */
+import { isIP } from 'node:net'
 import type { EndpointSpec } from '../../config/snapshot.ts'
 import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
 import { type Address, formatAddress } from '../net/address.ts'
@@ -43,6 +44,8 @@ export class Endpoint {
   readonly text: string
   readonly picked: PickedEndpoint
   readonly counts: EndpointCounts = { active: 0, requests: 0, failures: 0, connections: 0 }
+  /** False: a name whose address nobody knows yet. */
+  readonly resolved: boolean
   /** The latest description; replaced by `describe`. */
   spec: EndpointSpec
   /** No longer part of the cluster. */
@@ -72,6 +75,7 @@ export class Endpoint {
     this.owner = owner
     this.address = addressOf(spec)
     this.text = formatAddress(this.address)
+    this.resolved = isResolved(this.address)
     this.picked = { kind: 'endpoint', endpoint: this }
     this.named = owner.namesHosts
       ? new NamedPools((name, quiet) => this.poolNamed(name, quiet))
@@ -213,6 +217,10 @@ export class Endpoint {
     }
     return this.ownTarget
   }
+}
+
+function isResolved({ address }: Address): boolean {
+  return isIP(address) !== 0 || address.startsWith('/') || address.startsWith('@')
 }
 
 const unixPrefix = 'unix://'

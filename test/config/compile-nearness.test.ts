@@ -163,6 +163,9 @@ t.test('a setting that needs the own locality tells when it is unknown', async (
   const failing = viewOf(mesh + local({ failover: [{ from: 'r1', to: 'r2' }] }), {})
   t.same(told(failing), ['the locality of this workload is not known: nothing is near to it'])
   t.same(told(viewOf(mesh + rule({ outlierDetection: {} }), {})), [], 'nobody asked for it')
+  t.same(told(viewOf(mesh + local({ failoverPriority: ['app'] }), {})), [], 'it is not needed')
+  const zone = local({ failoverPriority: ['app', 'topology.kubernetes.io/zone'] })
+  t.equal(told(viewOf(mesh + zone, {})).length, 1)
 })
 
 t.test('zones are balanced where this workload has neighbours', async (t) => {
