@@ -1,6 +1,7 @@
 /** Finding a request's route: host, conditions, canonical path, and the cost of linking large tables. */
 import type { RouteTableSpec } from '../../config/snapshot.ts'
 import { Random } from '../../proxy/base/random.ts'
+import { regexWork } from '../../proxy/filters/regex.ts'
 import type { RequestHead } from '../../proxy/http/head.ts'
 import { canonicalTarget, pathOf } from '../../proxy/http/path.ts'
 import { RouteTable } from '../../proxy/routing/route-table.ts'
@@ -129,7 +130,21 @@ for (const pattern of [
 ]) {
   const test = TextTest.ofRegex(pattern)
   measure(`regex ${pattern}${test.needsEngine ? ', by the engine' : ''}`, 300_000, () => {
+    regexWork.renew()
     if (test.test(agents[used++ & 63]!)) used++
+  })
+}
+
+const letters = new Random(7)
+const hostile = `/${Array.from({ length: 60 * 1024 }, () => 'abc'[letters.below(3)]).join('')}`
+for (const pattern of ['/[\\w/.-]+', '/.*a.{300}d']) {
+  const test = TextTest.ofRegex(pattern)
+  const name = (): string =>
+    `regex ${pattern} on 60 KiB${regexWork.gaveUp === '' ? '' : ', given up'}`
+  test.test(hostile)
+  measure(name(), 20, () => {
+    regexWork.renew()
+    if (test.test(hostile)) used++
   })
 }
 

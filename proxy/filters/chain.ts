@@ -8,6 +8,7 @@ import type { ServerStream } from '../http/codec.ts'
 import type { ResponseHead } from '../http/head.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
 import { Continue, type Filter, type FilterContext, type Pause, Waiting } from './filter.ts'
+import { regexWork } from './regex.ts'
 
 export class FilterChain {
   readonly filters: readonly Filter[]
@@ -88,6 +89,8 @@ export class Filtering implements FilterContext {
   proceed(): void {
     this.pause = undefined
     this.at++
+    // Other requests were matched meanwhile.
+    regexWork.renew()
     if (this.run()) this.host.onFiltered()
   }
 

@@ -2,6 +2,7 @@ import t from 'tap'
 import { Random } from '../../proxy/base/random.ts'
 import { FilterChain, type FilterHost, Filtering } from '../../proxy/filters/chain.ts'
 import { Answered, Continue, type Filter, type FilterContext } from '../../proxy/filters/filter.ts'
+import { regexWork } from '../../proxy/filters/regex.ts'
 import { ResponseHead } from '../../proxy/http/head.ts'
 
 /** What happens, in order. */
@@ -82,6 +83,21 @@ t.test(
     t.same(story.told.at(-1), 'filtered', 'nothing waits any more')
   },
 )
+
+t.test('what other requests spent on expressions meanwhile does not count', async (t) => {
+  const story = new Story()
+  const seen: string[] = []
+  const asks: Filter = {
+    onRequest: () => {
+      seen.push(regexWork.gaveUp)
+      return Continue
+    },
+  }
+  story.filtering(story.waits('a'), asks).run()
+  regexWork.gaveUp = 'the expression of another request'
+  story.waiting[0]!.proceed()
+  t.same(seen, [''])
+})
 
 t.test('what waits is cancelled with the exchange, once', async (t) => {
   const story = new Story()
