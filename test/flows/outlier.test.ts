@@ -125,7 +125,7 @@ test('refused connections, resets and timeouts count as errors', async (t) => {
   await gone[Symbol.asyncDispose]()
   await using good = await Upstream.start((_, reply) => reply.end('ok'))
   const ports = [silent.port, resetting.port, refused, good.port]
-  const timeout = noRetries.replace('retries:', 'timeout: 0.05s, retries:')
+  const timeout = noRetries.replace('retries:', 'timeout: 0.4s, retries:')
   const settings =
     '{ consecutiveGatewayErrors: 3, consecutive5xxErrors: 0, maxEjectionPercent: 80 }'
   await using sidecar = await Sidecar.start({
