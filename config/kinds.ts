@@ -334,18 +334,3 @@ export type KnownResource =
   | Resource<'WorkloadEntry', WorkloadEntrySpec>
   | Resource<'Sidecar', SidecarSpec>
   | Resource<'MeshConfig', MeshConfigSpec>
-
-/** What reading one or more folders gives: everything usable, and everything to be said about the rest. */
-export interface Loaded {
-  readonly resources: readonly KnownResource[]
-  /** The same by `Kind namespace/name`. */
-  readonly byTitle: ReadonlyMap<string, KnownResource>
-  readonly problems: readonly import('./resource.ts').Problem[]
-  /** `Kind namespace/name` of objects that were refused: quarantined, their last good version stays. */
-  readonly refused: readonly string[]
-  /**
-   * Files with a document that is not YAML. Their other documents are in `resources`; what was last
-   * read from such a file and is not there now stays.
-   */
-  readonly unreadableFiles: readonly string[]
-}

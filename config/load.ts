@@ -1,7 +1,8 @@
 /** Files to resources: everything usable, and everything there is to say about the rest. */
 import { compareProblems } from './diagnostics.ts'
-import type { KnownResource, Loaded } from './kinds.ts'
+import type { KnownResource } from './kinds.ts'
 import { type LoadedDocument, loadDocument } from './load-document.ts'
+import type { Loaded } from './loaded.ts'
 import { sameItems } from './order.ts'
 import { parseDocument, rangesOf } from './parse.ts'
 import { type Bystander, checkReferences } from './references.ts'

@@ -3,7 +3,8 @@
  * read, stays in force as it was; one that is gone from the files is gone.
  */
 import { compareProblems } from './diagnostics.ts'
-import type { KnownResource, Loaded } from './kinds.ts'
+import type { KnownResource } from './kinds.ts'
+import type { Loaded } from './loaded.ts'
 import type { Problem } from './resource.ts'
 import type { UnreadablePath } from './source.ts'
 

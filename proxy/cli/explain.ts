@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { bootstrapFrom, type RunOptions, thisMachine } from '../../config/bootstrap.ts'
 import { runSettings } from '../../config/bootstrap-settings.ts'
-import type { Loaded } from '../../config/kinds.ts'
+import type { Loaded } from '../../config/loaded.ts'
 import type { WorkloadSpec } from '../../config/snapshot.ts'
 import type { CallExplanation } from './explain-call.ts'
 import { type AskedRequest, readRequest } from './explain-request.ts'

@@ -1,6 +1,6 @@
 /** `outrider validate DIR...`: everything there is to say about a folder of YAML, before it runs. */
 import type { Command } from 'commander'
-import type { Loaded } from '../../config/kinds.ts'
+import type { Loaded } from '../../config/loaded.ts'
 import type { Problem } from '../../config/resource.ts'
 
 /** Errors in the files, and files that could not be read at all. */
