@@ -27,15 +27,19 @@ const remarks: Readonly<Record<string, string>> = {
   'VirtualService http[].fault.delay.exponentialDelay': 'refused, as in Istio',
   'DestinationRule trafficPolicy.loadBalancer.simple':
     'yes: ROUND_ROBIN, LEAST_REQUEST (also as LEAST_CONN), RANDOM, PASSTHROUGH',
-  'ServiceEntry resolution': 'yes; DYNAMIC_DNS not yet, told with file and line',
-  'ServiceEntry endpoints[].network': 'not yet, told with file and line',
-  'WorkloadEntry network': 'not yet, told with file and line',
-  'Sidecar ingress[].bind': 'not yet, told with file and line',
-  'Sidecar ingress[].captureMode':
-    'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',
-  'Sidecar egress[].bind': 'yes; unix sockets not yet, told with file and line',
-  'Sidecar egress[].captureMode':
-    'DEFAULT and IPTABLES are one; NONE not yet, told with file and line',
+  'DestinationRule trafficPolicy.tls.mode':
+    'yes; ISTIO_MUTUAL needs a mesh certificate, there is none yet: refused, told with file and line',
+  'DestinationRule trafficPolicy.tls.credentialName':
+    'yes; Secrets are not read: plain text without workloadSelector (as in Istio), else refused, told with file and line',
+  'DestinationRule trafficPolicy.tunnel.protocol':
+    'yes; POST needs HTTP/2: refused, told with file and line',
+  'ServiceEntry endpoints[].network':
+    'the address is called directly: no gateway of another network is known, told with file and line',
+  'WorkloadEntry network':
+    'the address is called directly: no gateway of another network is known, told with file and line',
+  'Sidecar ingress[].bind': 'yes, with captureMode NONE; else told with file and line',
+  'Sidecar ingress[].captureMode': 'yes; DEFAULT and IPTABLES are one',
+  'Sidecar egress[].captureMode': 'yes; DEFAULT and IPTABLES are one',
   'MeshConfig outboundTrafficPolicy.mode':
     'yes; ALLOW_ANY_DYNAMIC_DNS acts as ALLOW_ANY, told with file and line',
   'MeshConfig trustDomain': 'not before mutual TLS',
