@@ -13,6 +13,8 @@ import { OutlierJournal } from './outlier-journal.ts'
 import { WatchedCluster } from './watched-cluster.ts'
 
 export interface OutliersOptions {
+  /** Workers, numbered from 0. */
+  readonly threads: number
   readonly post: (worker: number, message: SharedToWorker) => void
   /** What the workers are to run. */
   readonly current: () => Snapshot | undefined
@@ -71,7 +73,9 @@ export class Outliers {
     let cluster = this.watched.get(name)
     if (cluster === undefined) {
       const { clock, journal, wheel } = this
-      cluster = new WatchedCluster(spec, { post: this.options.post, journal, clock, wheel })
+      const { post } = this.options
+      const postAll = (message: SharedToWorker): void => this.postAll(message)
+      cluster = new WatchedCluster(spec, { post, postAll, journal, clock, wheel })
       cluster.update(this.options.endpointsOf(spec.endpointSet))
       this.watched.set(name, cluster)
     }
@@ -83,6 +87,11 @@ export class Outliers {
     if (cluster === undefined || cluster.spec.hash !== hash) return
     this.clock.refresh()
     cluster.reached(key, what)
+  }
+
+  /** A new thread starts: it hears who is ejected before it has a snapshot. */
+  welcome(worker: number): void {
+    for (const cluster of this.watched.values()) cluster.introduce(worker)
   }
 
   /** The worker is dead. */
@@ -98,5 +107,10 @@ export class Outliers {
   close(): void {
     for (const cluster of this.watched.values()) cluster.close()
     this.watched.clear()
+  }
+
+  private postAll(message: SharedToWorker): void {
+    const { post, threads } = this.options
+    for (let worker = 0; worker < threads; worker++) post(worker, message)
   }
 }

@@ -4,15 +4,11 @@ import type { SharedFromWorker } from '../worker/messages.ts'
 import { LimitCells } from './limit-cells.ts'
 import { Outliers, type OutliersOptions } from './outliers.ts'
 
-export interface SharingOptions extends OutliersOptions {
-  readonly threads: number
-}
-
 export class Sharing {
   readonly outliers: Outliers
   private readonly limits: LimitCells
 
-  constructor(options: SharingOptions) {
+  constructor(options: OutliersOptions) {
     this.limits = new LimitCells(options.threads, options.post)
     this.outliers = new Outliers(options)
   }
@@ -31,6 +27,7 @@ export class Sharing {
   /** A new thread starts; it has no snapshot yet. */
   welcome(worker: number): void {
     this.limits.welcome(worker)
+    this.outliers.welcome(worker)
   }
 
   receive(worker: number, message: SharedFromWorker): void {

@@ -21,6 +21,8 @@ import { type Ejection, type OutlierJournal, whyOf } from './outlier-journal.ts'
 
 export interface WatchedClusterParts {
   readonly post: (worker: number, message: SharedToWorker) => void
+  /** To all workers: who uses the cluster later should not begin with an ejected endpoint. */
+  readonly postAll: (message: SharedToWorker) => void
   readonly journal: OutlierJournal
   readonly clock: Clock
   readonly wheel: TimerWheel
@@ -84,6 +86,10 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
   welcome(worker: number): void {
     this.workers.add(worker)
     this.tellCells(worker, [...this.detector.hosts.keys()])
+  }
+
+  /** A new thread: it may use the cluster later. */
+  introduce(worker: number): void {
     if (this.ejections.size > 0) this.parts.post(worker, this.ejectedMessage())
   }
 
@@ -111,7 +117,10 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
 
   close(): void {
     this.parts.wheel.cancel(this.interval)
-    this.ejections.clear()
+    if (this.ejections.size > 0) {
+      this.ejections.clear()
+      this.tellEjected()
+    }
     this.parts.journal.forget(this.spec.name)
   }
 
@@ -161,8 +170,7 @@ export class WatchedCluster implements DetectorEvents, DeadlineOwner {
 
   private tellEjected(): void {
     this.parts.journal.active(this.spec.name, this.ejections.size)
-    const message = this.ejectedMessage()
-    for (const worker of this.workers) this.parts.post(worker, message)
+    this.parts.postAll(this.ejectedMessage())
   }
 
   private ejectedMessage(): SharedToWorker {

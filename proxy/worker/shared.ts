@@ -6,11 +6,15 @@ import type { Clusters } from '../upstream/clusters.ts'
 import type { OutlierReports } from '../upstream/outlier-watch.ts'
 import type { SharedFromWorker, SharedToWorker, WorkerSettings } from './messages.ts'
 
+type Ejections = Extract<SharedToWorker, { readonly kind: 'ejected' }>
+
 export class Shared implements OutlierReports {
   private readonly settings: Pick<WorkerSettings, 'id' | 'workers'>
   private readonly tell: (message: SharedFromWorker) => void
   private readonly clusters: () => Clusters | undefined
   private readonly limits = new Map<string, SharedLimitCells>()
+  /** By cluster, for those that are not used yet. */
+  private readonly ejections = new Map<string, Ejections>()
 
   /** `clusters`: undefined before the first snapshot. */
   constructor(
@@ -30,6 +34,8 @@ export class Shared implements OutlierReports {
 
   watch({ name, hash }: ClusterSpec): void {
     this.tell({ kind: 'watch', cluster: name, hash })
+    const known = this.ejections.get(name)
+    if (known?.hash === hash) this.eject(known)
   }
 
   reached({ name, hash }: ClusterSpec, endpoint: string, what: Consecutive): void {
@@ -60,8 +66,15 @@ export class Shared implements OutlierReports {
         break
       }
       case 'ejected':
-        this.clusters()?.current(message.cluster, message.hash)?.eject(new Map(message.endpoints))
+        if (message.endpoints.length > 0) this.ejections.set(message.cluster, message)
+        else if (this.ejections.get(message.cluster)?.hash === message.hash)
+          this.ejections.delete(message.cluster)
+        this.eject(message)
         break
     }
+  }
+
+  private eject({ cluster, hash, endpoints }: Ejections): void {
+    this.clusters()?.current(cluster, hash)?.eject(new Map(endpoints))
   }
 }

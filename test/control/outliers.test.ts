@@ -35,6 +35,7 @@ class Bench {
     })
     this.endpoints = addresses.map((address) => endpointSpec(address))
     this.outliers = new Outliers({
+      threads: 2,
       post: (worker, message) => this.posted.push([worker, message]),
       current: () => this.snapshot,
       endpointsOf: () => this.endpoints,
@@ -98,8 +99,11 @@ t.test(
     t.not(bench.cellsOf('10.0.0.1').at, bench.cellsOf('10.0.0.2').at)
     bench.fail('10.0.0.1')
     t.same(bench.ejected(), ['10.0.0.1'])
-    bench.outliers.watch(1, name, 'one')
-    t.same(bench.ejected(1), ['10.0.0.1'], 'a worker that comes later too')
+    t.same(bench.ejected(1), ['10.0.0.1'], 'so does who does not use it yet')
+    bench.posted.length = 0
+    bench.outliers.welcome(1)
+    t.same(bench.ejected(1), ['10.0.0.1'], 'and a worker that comes later')
+    for (const worker of [0, 1]) bench.outliers.watch(worker, name, 'one')
     bench.pass(29_900)
     t.equal(bench.outliers.status().length, 1)
     bench.pass(200)
