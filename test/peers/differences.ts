@@ -45,6 +45,14 @@ export const reasons = {
     what: 'Bare CR and LF, folded lines, two Host lines and Transfer-Encoding in HTTP/1.0 are refused with 400; Envoy mends or accepts them.',
     why: 'Two readers that disagree about lines or lengths can be made to disagree about requests (RFC 9112 2.2, 3.2, 5.2, 6.1).',
   },
+  'strict-replies': {
+    what: 'Replies with bare LF, folded lines or a version other than 1.x are taken for what is no HTTP (502); Envoy mends them.',
+    why: 'As for requests: nothing that two readers may read differently is passed on.',
+  },
+  'client-fin': {
+    what: 'A client that sends a whole request and then FIN is answered; Envoy drops the request.',
+    why: 'Half-close is legal TCP, and old clients use it.',
+  },
   'rfc-status': {
     what: 'A target that is too long gets 414 and an unknown version 505; Envoy answers 431 and 426.',
     why: 'RFC 9110 15.5.15 and 15.6.6.',
@@ -62,7 +70,7 @@ export const reasons = {
     why: 'RFC 9110 15.2.',
   },
   'all-interim': {
-    what: 'Every interim reply is passed on; Envoy passes the first.',
+    what: 'Every interim reply is passed on, 199 too; Envoy passes the first of those it knows.',
     why: 'RFC 9110 15.2.',
   },
   trailers: {
@@ -86,7 +94,7 @@ export const reasons = {
     why: 'Half-close is legal, and ending a websocket is no failure.',
   },
   'head-framing': {
-    what: 'A redirect or direct response to HEAD names no Transfer-Encoding; Envoy writes `chunked`.',
+    what: 'A reply to HEAD names no Transfer-Encoding; Envoy writes or passes on `chunked`.',
     why: 'There is no body to be framed.',
   },
   'reply-lengths': {

@@ -11,6 +11,7 @@ import { ancient, malformed } from './malformed.ts'
 import { messages } from './messages.ts'
 import { operators } from './operators.ts'
 import { policies } from './policies.ts'
+import { replies, twice } from './replies.ts'
 import { retries } from './retries.ts'
 import { routing } from './routing.ts'
 import { tcp } from './tcp.ts'
@@ -22,7 +23,8 @@ export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonl
   ['Messages', messages],
   ['Malformed requests, HTTP/1.0', [...malformed, ...ancient]],
   ['Failures of the application and of the client', failures],
-  ['Retries and timeouts', retries],
+  ['Odd replies', replies],
+  ['Retries and timeouts', [...retries, ...twice]],
   ['Kept connections and hopeless retries', keeping],
   ['gRPC callers', grpc],
   ['As the sidecar of the application', inbound],
