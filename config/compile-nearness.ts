@@ -33,24 +33,16 @@ const MIN_CLUSTER_SIZE = 6
 
 export class NearnessIndex {
   private readonly client: Client
-  /** `region/zone/subzone` of this workload, or ``. */
-  private readonly own: string
-  private readonly ownLabels: Labels
+  /** Looked for when something asks for them. */
+  private knownPlace: string | undefined
+  private knownLabels: Labels | undefined
   private readonly endpoints: EndpointIndex
   private readonly registry: readonly MeshService[]
   private knownCallers: ReadonlyArray<readonly [string, number]> | undefined
   private readonly told = new Set<string>()
 
   constructor(client: Client, endpoints: EndpointIndex, registry: readonly MeshService[]) {
-    const pod = endpoints.podOf(client.workload)
     this.client = client
-    this.own = endpoints.localityOf(client.workload)
-    this.ownLabels = {
-      ...placeLabels(this.own),
-      ...(pod?.spec.nodeName === undefined ? {} : { 'kubernetes.io/hostname': pod.spec.nodeName }),
-      ...pod?.labels,
-      ...client.labels,
-    }
     this.endpoints = endpoints
     this.registry = registry
   }
@@ -74,6 +66,28 @@ export class NearnessIndex {
     return {
       locality: { own: this.own, ...failing, ...(balance && { balance }) },
       origin: originOf(setting.place ?? outliers),
+    }
+  }
+
+  /** `region/zone/subzone` of this workload, or ``. */
+  private get own(): string {
+    this.knownPlace ??= this.endpoints.localityOf(this.client.workload)
+    return this.knownPlace
+  }
+
+  private get ownLabels(): Labels {
+    this.knownLabels ??= this.findLabels()
+    return this.knownLabels
+  }
+
+  private findLabels(): Labels {
+    const pod = this.endpoints.podOf(this.client.workload)
+    const node = pod?.spec.nodeName
+    return {
+      ...placeLabels(this.own),
+      ...(node === undefined ? {} : { 'kubernetes.io/hostname': node }),
+      ...pod?.labels,
+      ...this.client.labels,
     }
   }
 
