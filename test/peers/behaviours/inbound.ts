@@ -82,7 +82,7 @@ export const inbound: readonly Behaviour[] = [
     },
   ),
   received(
-    'other upgrades are refused with 403',
+    'upgrades to something else do not reach the application',
     'inupgrade',
     says('GET / HTTP/1.1\r\nHost: inupgrade\r\nConnection: Upgrade\r\nUpgrade: spdy/3\r\n\r\n'),
   ),

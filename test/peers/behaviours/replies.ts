@@ -214,7 +214,8 @@ export const twice: readonly Behaviour[] = [
       wire.socket.end()
       await wire.answer()
     },
-    ignores: [/^upstream/, /^reply 1: (?!status)/],
+    logs: 1,
+    ignores: [/^upstream/, /^reply 1: (?!status)/, /attempts$/],
     differs: [
       {
         why: 'client-fin',
