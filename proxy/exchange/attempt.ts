@@ -13,6 +13,7 @@ import { isGrpc } from '../http/local-reply.ts'
 import { formatAddress } from '../net/address.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { StreamTicket, StreamWaiter } from '../upstream/waiting.ts'
+import { DrainedBody, isWorthDraining } from './drained-body.ts'
 import { noteFailure, noteReply } from './reply-cost.ts'
 import type { TryFault } from './try-fault.ts'
 
@@ -112,6 +113,18 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     if (replyTime !== undefined && !this.answered) replyTime.atLeast(clock.now - this.startedAt)
     if (this.stream !== undefined) this.stream.cancel(error)
     else this.ticket?.cancel()
+  }
+
+  /** Another attempt follows its reply; no owner method is called afterwards. */
+  discard(body: BodySource): void {
+    if (isWorthDraining(body)) {
+      this.finish()
+      this.fault?.stop()
+      new DrainedBody(this.wheel).drain(body)
+      return
+    }
+    const message = 'another attempt follows'
+    this.cancel(new ProxyError(ErrorCode.UpstreamReset, Side.Proxy, { message }))
   }
 
   /** `10.0.0.7:41234` of our own side, once connected. */

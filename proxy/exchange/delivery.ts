@@ -4,7 +4,7 @@
  */
 import type { HashKeySpec } from '../../config/snapshot.ts'
 import { clock } from '../base/clock.ts'
-import { ErrorCode, ProxyError, Side } from '../base/errors.ts'
+import type { ProxyError } from '../base/errors.ts'
 import { type DeadlineOwner, Timer } from '../base/timer-wheel.ts'
 import { BodyKind, type BodySink, type BodySource } from '../http/body.ts'
 import type { ServerStream } from '../http/codec.ts'
@@ -189,8 +189,7 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     const { record, scope, stream } = exchange
     const covered = retrying.policy.attempts > 0 && retrying.policy.coversReply(head)
     if (covered && this.retry(attempt, retryAfterMs(head, clock.wall()))) {
-      const message = `status ${head.status} is followed by a retry`
-      attempt.cancel(new ProxyError(ErrorCode.UpstreamReset, Side.Proxy, { message }))
+      attempt.discard(body)
       return
     }
     retrying.settled(this.cluster, !covered)

@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import type { ExchangeRecord } from '../../proxy/telemetry/exchange-record.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
@@ -369,5 +369,41 @@ spec:
   t.match(reply, /^HTTP\/1\.1 201 /)
   t.equal(upstreams.seen.length, 2)
   t.equal(upstreams.seen[1]?.body.length, 10 * part.length)
+  upstreams.close()
+})
+
+t.test('a connection whose short reply is followed by a retry is used again', async (t) => {
+  const upstreams = new Upstreams()
+  const sockets = new Set<Socket>()
+  const script = (body: string, sent: string): Script => {
+    return async (call) => {
+      sockets.add(call.socket)
+      await call.whole
+      if (call.total === 3) call.reply(200)
+      else call.raw(`HTTP/1.1 503 No\r\ncontent-length: ${body.length}\r\n\r\n${sent}`)
+    }
+  }
+  const rules = (port: number) => `${serviceYaml('web', [port])}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: web }
+spec:
+  hosts: [web]
+  http: [{ route: [{ destination: { host: web } }], retries: { attempts: 2, retryOn: 5xx, backoff: 1ms } }]
+`
+  const whole = await upstreams.add('whole', script('refused', 'refused'))
+  await using sidecar = await Sidecar.start({ yaml: rules(whole) })
+  t.equal((await ask(sidecar.port, { headers: { host: 'web' } })).status, 200)
+  t.equal(sockets.size, 1)
+  const { wheel } = sidecar.runtime.services
+  const timers = wheel.size
+  sockets.clear()
+  upstreams.seen.length = 0
+  sidecar.reload(rules(await upstreams.add('stalled', script('refused', 'ref'))))
+  t.equal((await ask(sidecar.port, { headers: { host: 'web' } })).status, 200)
+  t.equal(sockets.size, 3, 'one whose rest does not come is not waited for')
+  const open = () => [...sockets].filter((socket) => !socket.destroyed).length
+  while (open() > 1) await new Promise(setImmediate)
+  while (wheel.size > timers) await new Promise(setImmediate)
   upstreams.close()
 })
