@@ -143,6 +143,7 @@ function destinationText(destination: DestinationOutcome): string[] {
     more(`chosen by ${loadBalancer}${byText(loadBalancerOrigin)}`)
     if (nearness !== '') more(`${nearness}${byText(nearnessOrigin)}`)
   }
+  for (const text of destination.transport) more(`${text}${byText(destination.transportOrigin)}`)
   if (destination.retryBudget !== '') more(destination.retryBudget)
   const { limits, limitsOrigin, outliers, outliersOrigin } = destination
   if (limits !== '') more(`${limits}${byText(limitsOrigin)}`)

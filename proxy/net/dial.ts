@@ -202,9 +202,9 @@ export class SocketDialer implements Dialer {
   }
 
   dial(target: DialTarget, receiver: DialReceiver): Dialing {
-    const { alternatives, ...single } = target
-    const others = alternatives?.()
+    const others = target.alternatives?.()
     if (others === undefined || others.length === 0) return new Dial(target, receiver, this.wheel)
+    const single = { ...target, alternatives: undefined }
     const race = new DialRace(single, others, receiver, this, this.wheel)
     race.start()
     return race

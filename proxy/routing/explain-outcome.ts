@@ -18,6 +18,7 @@ import { Headers } from '../http/headers.ts'
 import { balancingText, nearnessText } from './explain-balancing.ts'
 import { explainFilters, type FilterOutcome } from './explain-filters.ts'
 import { limitsText, outliersText } from './explain-policy.ts'
+import { transportTexts } from './explain-transport.ts'
 import { schemeOf } from './predicates.ts'
 
 export interface EndpointOutcome {
@@ -51,6 +52,9 @@ export interface DestinationOutcome {
   /** Which endpoints come first, or ``. */
   readonly nearness: string
   readonly nearnessOrigin: Origin | undefined
+  /** TLS, a tunnel, a header: what connections are beside plain TCP. */
+  readonly transport: readonly string[]
+  readonly transportOrigin: Origin | undefined
   /** Service or ServiceEntry. */
   readonly service: Origin | undefined
   /** DestinationRule in force. */
@@ -148,6 +152,8 @@ export function explainDestinations(
       outliersOrigin: spec?.outlierOrigin,
       nearness: nearnessText(spec?.loadBalancer.locality),
       nearnessOrigin: spec?.localityOrigin,
+      transport: spec === undefined ? [] : transportTexts(spec),
+      transportOrigin: spec?.tlsOrigin,
       service: spec?.origin,
       policy: spec?.policyOrigin,
       endpoints: endpoints.map(({ address, port, workload, healthy, locality }) => ({
