@@ -1,5 +1,5 @@
 /** CORS, mirrors, consistent hashing and outlier detection. */
-import { type Behaviour, destination, to } from '../behaviour.ts'
+import { type Behaviour, destination, type Endpoint, to } from '../behaviour.ts'
 import { asks } from '../client-steps.ts'
 import { type Script, statuses } from '../upstream.ts'
 
@@ -280,10 +280,11 @@ const untilEjected = (bad: number, often: number): Behaviour['client'] => {
 function ejecting(
   name: string,
   host: string,
-  bad: Script,
+  bad: Endpoint,
   outlierDetection: object,
   outlier_detection: object,
   client: Behaviour['client'],
+  panic = 0,
 ): Behaviour {
   return {
     name,
@@ -293,8 +294,8 @@ function ejecting(
     envoy: {
       cluster: {
         outlier_detection,
-        // as Istio sets it when minHealthPercent is 0
-        common_lb_config: { healthy_panic_threshold: { value: 0 } },
+        // Istio makes it of minHealthPercent
+        common_lb_config: { healthy_panic_threshold: { value: panic } },
       },
     },
     client,
@@ -302,6 +303,29 @@ function ejecting(
     ignores: [/^(?:reply|log|upstream) \d+:/, 'upstream: requests'],
     logs: 1,
   }
+}
+
+const refusedOne = ejecting(
+  'a refused connection counts as a failure in a row',
+  'ejectrefused',
+  'refused',
+  { consecutive5xxErrors: 2, maxEjectionPercent: 100, baseEjectionTime: '60s' },
+  {
+    consecutive_5xx: 2,
+    enforcing_consecutive_5xx: 100,
+    enforcing_success_rate: 0,
+    max_ejection_percent: 100,
+    base_ejection_time: '60s',
+  },
+  untilEjected(503, 2),
+)
+
+/** Retries would hide what is to be counted. */
+function withoutRetries(behaviour: Behaviour): Behaviour {
+  const { envoy, host, istio } = behaviour
+  const http = [{ retries: { attempts: 0 }, route: [destination(host)] }]
+  const routes = [{ match: anything, route: { cluster: host, timeout: '0s' } }]
+  return { ...behaviour, istio: { ...istio, http }, envoy: { ...envoy, routes } }
 }
 
 const outliers: readonly Behaviour[] = [
@@ -346,6 +370,31 @@ const outliers: readonly Behaviour[] = [
       client.notes['after'] = after.join(' ')
     },
   ),
+  ejecting(
+    'minHealthPercent: with too few left the ejected are used again',
+    'panic',
+    statuses(500),
+    {
+      consecutive5xxErrors: 2,
+      maxEjectionPercent: 100,
+      minHealthPercent: 60,
+      baseEjectionTime: '60s',
+    },
+    {
+      consecutive_5xx: 2,
+      enforcing_consecutive_5xx: 100,
+      enforcing_success_rate: 0,
+      max_ejection_percent: 100,
+      base_ejection_time: '60s',
+    },
+    async (client) => {
+      for (let i = 0; i < 30; i++) await client.ask({})
+      const last = client.replies.slice(-20).map(({ status }) => status)
+      client.notes['still met'] = String(last.includes(500))
+    },
+    60,
+  ),
+  withoutRetries(refusedOne),
   ejecting(
     'maxEjectionPercent 10 of two endpoints ejects nothing',
     'ejectnone',
