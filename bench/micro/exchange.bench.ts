@@ -64,23 +64,33 @@ const workload = { name: 'a', namespace: 'default', serviceAccount: 'default' }
 const { snapshot } = compile(resources, { ...workload, labels: {}, addresses: ['127.0.0.1'] })
 runtime.apply(snapshot)
 
-const upstream = new EncodingConnection()
+/** The one given out last: the pool hands out what became free last. */
+const upstreams: EncodingConnection[] = []
 const dialer: Dialer = {
   dial(_target, receiver) {
+    const upstream = new EncodingConnection()
+    upstreams.push(upstream)
     queueMicrotask(() => receiver.onConnected(upstream))
     return { cancel() {} }
   },
 }
 Reflect.set(Reflect.get(runtime.clusters, 'context'), 'dialer', dialer)
-const downstream = new EncodingConnection()
-runtime.accept(runtime.outbound, downstream)
+
+function client(): EncodingConnection {
+  const connection = new EncodingConnection()
+  runtime.accept(runtime.outbound, connection)
+  return connection
+}
 
 const request = Buffer.from('GET /100 HTTP/1.1\r\nHost: web:8080\r\n\r\n')
 const reply = Buffer.from(
   `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 16:34:54 GMT\r\nContent-Type: text/plain\r\nContent-Length: 100\r\nConnection: keep-alive\r\n\r\n${'x'.repeat(100)}`,
 )
+const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
+const downstream = client()
 downstream.receiver.onBytes(request, 0, request.length)
-await new Promise<void>((done) => setImmediate(done))
+await turn()
+const upstream = upstreams[0]!
 upstream.receiver.onBytes(reply, 0, reply.length)
 
 function exchange(): void {
@@ -104,6 +114,31 @@ function measured(name: string): void {
 }
 
 measured('GET through a whole sidecar, 100 bytes back')
+
+/** As many at once: how much of what they leave outlives a collection. */
+async function crowd(size: number): Promise<void> {
+  const clients = Array.from({ length: size }, client)
+  const round = (): void => {
+    clock.refresh()
+    for (const one of clients) one.receiver.onBytes(request, 0, request.length)
+    for (const one of upstreams) one.flush()
+    clock.refresh()
+    for (const one of upstreams) one.receiver.onBytes(reply, 0, reply.length)
+    for (const one of clients) one.flush()
+  }
+  for (const one of clients) one.receiver.onBytes(request, 0, request.length)
+  for (let i = 0; i < 10; i++) await turn()
+  for (const one of upstreams) one.receiver.onBytes(reply, 0, reply.length)
+  for (let i = 0; i < 60; i++) round()
+  const before = process.cpuUsage()
+  const rounds = Math.ceil(100_000 / size)
+  for (let i = 0; i < rounds; i++) round()
+  const { user, system } = process.cpuUsage(before)
+  const each = ((user + system) * 1000) / (rounds * size)
+  console.log(`${`${size} in flight, all threads`.padEnd(56)} ${each.toFixed(0).padStart(8)} ns`)
+}
+
+for (const size of [16, 64, 1_000]) await crowd(size)
 runtime.services.recorder.log = {
   exchange: (record) => {
     encode(istioLine(record))

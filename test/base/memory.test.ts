@@ -58,6 +58,6 @@ t.test(
     const worker = new Worker(program, { eval: true })
     const [{ most, sweeps }] = (await once(worker, 'message')) as [{ most: number; sweeps: string }]
     t.equal(sweeps, 'function')
-    t.ok(most <= 3 * 4 * 1024 * 1024, `the young generation took ${most} bytes`)
+    t.ok(most <= 3 * 8 * 1024 * 1024, `the young generation took ${most} bytes`)
   },
 )
