@@ -12,9 +12,9 @@ const spellingLimit = 1024
 export class HostIndex<VirtualHost> {
   private readonly specs: readonly VirtualHostSpec[]
   private readonly link: (spec: VirtualHostSpec) => VirtualHost
-  private readonly live: Array<VirtualHost | undefined> = []
+  /** By slot. Made in full: one entry far up in an empty array would turn it into a table of hashes. */
+  private readonly live: Array<VirtualHost | undefined>
   private readonly names: HostNames
-  private readonly exact: ReadonlyMap<string, number>
   /** Authorities as sent that had to be normalised before they were found. */
   private readonly spellings = new Map<string, number>()
 
@@ -22,43 +22,44 @@ export class HostIndex<VirtualHost> {
     this.specs = specs
     this.link = link
     this.names = namesOf(specs)
-    this.exact = this.names.exact
+    this.live = new Array(this.names.positions.length)
   }
 
   /** `authority` as sent: any case, with or without port; undefined when no host answers for it. */
   find(authority: string): VirtualHost | undefined {
-    const at = this.position(authority)
-    if (at < 0) return undefined
-    const live = this.live[at]
+    const slot = this.slotOf(authority)
+    if (slot < 0) return undefined
+    const live = this.live[slot]
     if (live !== undefined) return live
-    const linked = this.link(this.specs[at]!)
-    this.live[at] = linked
+    const linked = this.link(this.specs[this.names.positions[slot]!]!)
+    this.live[slot] = linked
     return linked
   }
 
-  private position(authority: string): number {
-    const plain = this.exact.get(authority)
-    if (plain !== undefined) return plain
+  private slotOf(authority: string): number {
+    const plain = this.names.exact(authority)
+    if (plain >= 0) return plain
     const known = this.spellings.get(authority)
     if (known !== undefined) return known
     const host = hostOf(authority)
-    const exact = this.exact.get(host)
-    if (exact === undefined) return this.bySuffix(host)
+    const exact = this.names.exact(host)
+    if (exact < 0) return this.bySuffix(host)
     if (this.spellings.size >= spellingLimit) this.spellings.clear()
     this.spellings.set(authority, exact)
     return exact
   }
 
   private bySuffix(host: string): number {
-    const { any, suffixes, suffixLengths: lengths } = this.names
+    const { names } = this
+    const lengths = names.suffixLengths
     for (let i = 0; i < lengths.length; i++) {
       // The star stands for at least one character.
       const start = host.length - lengths[i]!
       if (start <= 0) continue
-      const at = suffixes.get(host.slice(start))
-      if (at !== undefined) return at
+      const slot = names.suffix(host.slice(start))
+      if (slot >= 0) return slot
     }
-    return any
+    return names.any
   }
 }
 
