@@ -114,6 +114,8 @@ function changed<Part extends object>(
   { set, gone }: MapChange,
   reader: PartReader,
 ): PartMap<Part> {
+  if (before !== undefined && set.length === 0 && gone.length === 0)
+    return new PartMap(reader, before.entriesNow)
   const entries = new Map<string, Place | Part>(before?.entriesNow)
   for (const key of gone) entries.delete(key)
   for (const [key, place] of set) entries.set(key, place)
