@@ -50,9 +50,11 @@ function faultsComplaint(value: string, object: Annotated): string | undefined {
   const faults = readFaults(value)
   if (typeof faults === 'string') return faults
   if (object.kind !== 'VirtualService') return undefined
-  const names = new Set(object.spec.http.map(({ name }) => name))
+  const rules = object.spec.http.filter(({ route }) => route.length > 0)
+  if (rules.length === 0) return 'none of its http rules has a route of its own'
+  const names = new Set(rules.map(({ name }) => name))
   const unknown = faults.find(({ rule }) => rule !== '' && !names.has(rule))
-  return unknown && `in part, as no rule of its http list is named "${unknown.rule}"`
+  return unknown && `in part, as no http rule with a route is named "${unknown.rule}"`
 }
 
 export function lintAnnotations(index: MeshIndex): void {

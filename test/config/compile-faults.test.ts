@@ -121,6 +121,15 @@ t.test('annotations that cannot be read are told', async (t) => {
   t.match(told({ 'outrider.dev/faults': 'explode 5%' }), /"explode 5%" is no fault: write one of/)
   t.match(told({ 'outrider.dev/fault-placement': 'there' }), /neither before-retries nor each-try/)
   t.match(told({ 'outrider.dev/fault-seed': 'x' }), /"x" is no whole number/)
-  t.match(told({ 'outrider.dev/faults': 'two: refuse' }), /no rule of its http list is named "two"/)
+  t.match(
+    told({ 'outrider.dev/faults': 'two: refuse' }),
+    /no http rule with a route is named "two"/,
+  )
+  const redirecting = rules('', { 'outrider.dev/faults': 'refuse' }).replace(
+    'route: [{ destination: { host: a } }]',
+    'redirect: { uri: /b }',
+  )
+  const { problems } = load([{ path: 'f.yaml', text: mesh + redirecting }])
+  t.ok(problems.some(({ message }) => /none of its http rules has a route/.test(message)))
   t.equal(told({ 'outrider.dev/faults': 'one: refuse 5%', 'outrider.dev/fault-seed': '0' }), '')
 })
