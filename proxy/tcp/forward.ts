@@ -53,6 +53,7 @@ const flags: Partial<Record<ErrorCode, number>> = {
   [ErrorCode.NoHealthyUpstream]: Flag.UH,
   [ErrorCode.ConnectFailure]: Flag.UF | Flag.URX,
   [ErrorCode.ConnectTimeout]: Flag.UF | Flag.URX,
+  [ErrorCode.DnsFailure]: Flag.DF,
   [ErrorCode.Overflow]: Flag.UO,
   [ErrorCode.UpstreamClosed]: Flag.UR,
   [ErrorCode.DurationTimeout]: Flag.DT,

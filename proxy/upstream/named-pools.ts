@@ -8,6 +8,8 @@ import type { Pool } from './pool.ts'
 
 export class NamedPools {
   private readonly pools = new Map<string, Pool>()
+  /** Clients ask for the same host again and again. */
+  private last: { readonly authority: string; readonly pool: Pool } | undefined = undefined
   private readonly make: (serverName: string, onQuiet: () => void) => Pool
 
   constructor(make: (serverName: string, onQuiet: () => void) => Pool) {
@@ -16,11 +18,15 @@ export class NamedPools {
 
   /** For requests to `authority`: the port tells nothing apart. */
   of(authority: string): Pool {
+    if (this.last?.authority === authority) return this.last.pool
     const name = hostOf(authority)
-    const known = this.pools.get(name)
-    if (known !== undefined) return known
-    const pool: Pool = this.make(name, () => this.forget(name, pool))
-    this.pools.set(name, pool)
+    let pool = this.pools.get(name)
+    if (pool === undefined) {
+      const made: Pool = this.make(name, () => this.forget(name, made))
+      this.pools.set(name, made)
+      pool = made
+    }
+    this.last = { authority, pool }
     return pool
   }
 
@@ -46,6 +52,7 @@ export class NamedPools {
   private forget(name: string, pool: Pool): void {
     if (this.pools.get(name) !== pool || !pool.quiet) return
     this.pools.delete(name)
+    this.last = undefined
     pool.drain()
   }
 }

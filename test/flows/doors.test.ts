@@ -282,3 +282,26 @@ test('egressProxy takes unknown traffic, HTTP and opaque; without such a service
   )
   t.equal(await talk('127.0.0.1', unknown, 'x'), 'ECONNRESET')
 })
+
+test('ingress defaultEndpoint in a unix socket, for captured traffic', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'outrider-ingress-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'app.sock')
+  const server = createHttpServer((asked, reply) => reply.end(`app ${asked.headers.host}`))
+  closing(t, server)
+  await new Promise<void>((done) => server.listen(path, done))
+  const yaml = sidecarYaml(`  ingress:
+    - port: { number: 8080, protocol: HTTP, name: http }
+      defaultEndpoint: unix://${path}
+    - port: { number: 8081, protocol: TCP, name: tcp }
+      defaultEndpoint: unix://${path}
+`)
+  await using sidecar = await Sidecar.start({ yaml, captured: true })
+  for (const port of [8080, 8081]) {
+    const at = await sidecar.portFor('10.1.0.1', port, 'inbound')
+    t.match(await talk('127.0.0.1', at, get('me')), / 200 OK[\s\S]*app me$/)
+  }
+  await sidecar.recorded(1, 1)
+  t.equal(sidecar.exchanges[0]?.upstreamHost, path)
+  t.equal(sidecar.connections[0]?.cluster, 'inbound|8081||')
+})
