@@ -27,17 +27,18 @@ export class Dialogue {
   readonly replies: Reply[] = []
   /** What else there is to compare, by name. */
   readonly notes: Record<string, string> = {}
-  /** Local ports of all connections, in order: by them the log lines are found. */
-  readonly ports: number[] = []
   /** The proxy's port for this behaviour. */
   readonly port: number
+  /** That of the client. */
+  readonly address: string
   readonly host: string
   private readonly wires: Wire[] = []
   private dialed = 0
   private readonly upstreams: Upstreams
 
-  constructor(port: number, host: string, upstreams: Upstreams) {
+  constructor(port: number, address: string, host: string, upstreams: Upstreams) {
     this.port = port
+    this.address = address
     this.host = host
     this.upstreams = upstreams
   }
@@ -61,6 +62,7 @@ export class Dialogue {
     const socket = connect({
       port: this.port,
       host: '127.0.0.1',
+      localAddress: this.address,
       allowHalfOpen: true,
       noDelay: true,
     })
@@ -70,7 +72,6 @@ export class Dialogue {
     await new Promise<void>((done) => {
       socket.once('connect', done).once('error', () => done())
     })
-    if (socket.localPort !== undefined) this.ports.push(socket.localPort)
     return wire
   }
 

@@ -35,12 +35,8 @@ interface Side {
   readonly name: string
   readonly upstreams: ReadonlyMap<Behaviour, Upstreams>
   readonly portFor: (behaviour: Behaviour) => number
-  /** The lines about connections from these ports (TCP: to that service), when there are `count`. */
-  readonly log: (
-    behaviour: Behaviour,
-    ports: readonly number[],
-    count: number,
-  ) => Promise<LogLine[]>
+  /** The lines about connections from this address, when there are `count`. */
+  readonly log: (address: string, count: number) => Promise<LogLine[]>
 }
 
 /** A test per behaviour; each must differ exactly as it says. */
@@ -73,10 +69,7 @@ export async function compareWithEnvoy(behaviours: readonly Behaviour[]): Promis
     await sidecar[Symbol.asyncDispose]()
     await (await silentPort)?.[Symbol.asyncDispose]()
   })
-  const sides = [
-    outriderSide(sidecar, doors, opaque, ours.all),
-    envoySide(envoy, theirs.all),
-  ] as const
+  const sides = [outriderSide(sidecar, doors, ours.all), envoySide(envoy, theirs.all)] as const
   const outcomes = startAll(behaviours, sides)
   for (const behaviour of behaviours)
     await t.test(behaviour.name, { timeout: 90_000 }, async (t) => {
@@ -141,10 +134,14 @@ function startAll(behaviours: readonly Behaviour[], sides: readonly [Side, Side]
   const waiting = [...behaviours]
   let running = 0
   const begin = new Map<Behaviour, () => void>()
-  for (const behaviour of behaviours) {
+  for (const [i, behaviour] of behaviours.entries()) {
+    // an address of its own tells its log lines from all others
+    const address = `127.1.${i >> 7}.${(i & 127) + 1}`
     const turn = new Promise<void>((done) => begin.set(behaviour, done))
     const outcome = turn
-      .then(() => Promise.all([observe(behaviour, sides[0]), observe(behaviour, sides[1])]))
+      .then(() =>
+        Promise.all([observe(behaviour, address, sides[0]), observe(behaviour, address, sides[1])]),
+      )
       .finally(() => {
         running--
         next()
@@ -162,9 +159,9 @@ function startAll(behaviours: readonly Behaviour[], sides: readonly [Side, Side]
   return outcomes
 }
 
-async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
+async function observe(behaviour: Behaviour, address: string, side: Side): Promise<Observation> {
   const upstreams = side.upstreams.get(behaviour)!
-  const dialogue = new Dialogue(side.portFor(behaviour), behaviour.host, upstreams)
+  const dialogue = new Dialogue(side.portFor(behaviour), address, behaviour.host, upstreams)
   const limit = new Promise<never>((_, failed) => {
     const timer = setTimeout(() => {
       const { notes, replies } = dialogue
@@ -181,7 +178,7 @@ async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
     dialogue.close()
     await upstreams.settled()
     const count = behaviour.logs ?? dialogue.replies.filter(({ status }) => status !== 0).length
-    return side.log(behaviour, dialogue.ports, count)
+    return side.log(address, count)
   }
   const log = await Promise.race([all(), limit])
   const seen: Seen[] = upstreams.seen
@@ -191,16 +188,11 @@ async function observe(behaviour: Behaviour, side: Side): Promise<Observation> {
 function outriderSide(
   sidecar: Sidecar,
   doors: ReadonlyMap<string, number>,
-  opaque: ReadonlyMap<string, string>,
   upstreams: ReadonlyMap<Behaviour, Upstreams>,
 ): Side {
-  const linesOf = ({ dials, host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
+  const linesOf = (address: string): LogLine[] =>
     [...sidecar.exchanges, ...sidecar.connections]
-      .filter(({ downstreamLocal, downstreamRemote }) =>
-        tcp
-          ? downstreamLocal.address === (dials?.address ?? opaque.get(host))
-          : ports.includes(downstreamRemote.port),
-      )
+      .filter(({ downstreamRemote }) => downstreamRemote.address === address)
       .map((record) => ({
         status: 'status' in record ? record.status : 0,
         flags: flagNames(record.flags),
@@ -211,32 +203,30 @@ function outriderSide(
     name: 'Outrider',
     upstreams,
     portFor: ({ host }) => doors.get(host) ?? doors.get('')!,
-    log: async (behaviour, ports, count) => {
-      while (linesOf(behaviour, ports).length < count) {
+    log: async (address, count) => {
+      while (linesOf(address).length < count) {
         const [exchanges, connections] = [sidecar.exchanges.length, sidecar.connections.length]
         await Promise.race([
           sidecar.recorded(exchanges + 1, connections),
           sidecar.recorded(exchanges, connections + 1),
         ])
       }
-      return linesOf(behaviour, ports)
+      return linesOf(address)
     },
   }
 }
 
 function envoySide(envoy: Envoy, upstreams: ReadonlyMap<Behaviour, Upstreams>): Side {
-  const linesOf = ({ host, tcp }: Behaviour, ports: readonly number[]): LogLine[] =>
-    envoy.lines.filter(({ localPort, port }) =>
-      tcp ? localPort === envoy.port(host) : ports.includes(port),
-    )
+  const linesOf = (address: string): LogLine[] =>
+    envoy.lines.filter((line) => line.address === address)
   return {
     name: 'Envoy',
     upstreams,
     portFor: ({ envoy: settings, host, inbound, tcp }) =>
       envoy.port(tcp || inbound ? host : (settings?.listener ?? 'http')),
-    log: async (behaviour, ports, count) => {
-      await envoy.until(() => linesOf(behaviour, ports).length >= count)
-      return linesOf(behaviour, ports)
+    log: async (address, count) => {
+      await envoy.until(() => linesOf(address).length >= count)
+      return linesOf(address)
     },
   }
 }

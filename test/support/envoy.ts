@@ -14,10 +14,8 @@ export function whyNoEnvoy(): string | false {
 }
 
 export interface EnvoyLine {
-  /** The client's port: what tells connections apart. */
-  readonly port: number
-  /** That of the listener. */
-  readonly localPort: number
+  /** The client's address. */
+  readonly address: string
   readonly status: number
   readonly flags: string
   readonly details: string
@@ -25,8 +23,7 @@ export interface EnvoyLine {
 }
 
 const logFormat = {
-  local: '%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%',
-  remote: '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%',
+  address: '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%',
   status: '%RESPONSE_CODE%',
   flags: '%RESPONSE_FLAGS%',
   details: '%RESPONSE_CODE_DETAILS%',
@@ -121,11 +118,9 @@ function complaints(text: string): string {
 }
 
 function readLine(line: string): EnvoyLine {
-  const { local, remote, status, flags, details, attempts } = JSON.parse(line)
-  const portOf = (address: string) => Number(/:(\d+)$/.exec(address)?.[1])
+  const { address, status, flags, details, attempts } = JSON.parse(line)
   return {
-    port: portOf(remote),
-    localPort: portOf(local),
+    address,
     status,
     flags: flags ?? '-',
     details: details ?? '',

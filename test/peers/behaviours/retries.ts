@@ -148,25 +148,33 @@ export const retries: readonly Behaviour[] = [
       setImmediate(() => setImmediate(() => call.reset()))
     }, ok),
   ]),
-  retried(
-    'a retry goes to another endpoint',
-    'elsewhere',
-    '5xx',
-    [
-      (call) => call.reply(503, 'one'),
-      (call) => call.reply(503, 'two'),
-      (call) => call.reply(503, 'three'),
-    ],
-    {
-      client: async (client) => {
-        await client.ask({})
-        const ends = new Set(client.seen.map(({ endpoint }) => endpoint))
-        client.notes['endpoints'] = String(ends.size)
-      },
-      // which comes first is chance
-      ignores: [/endpoint$/, /body$/, /content-length$/],
+  {
+    name: 'a retry goes to another endpoint',
+    host: 'elsewhere',
+    services: {
+      elsewhere: ['one', 'two', 'three'].map(
+        (name): Script =>
+          (call) =>
+            call.reply(503, name),
+      ),
     },
-  ),
+    istio: {
+      http: [{ retries: { attempts: 2, retryOn: '5xx' }, route: [destination('elsewhere')] }],
+      // with two draws of chance Envoy now and then returns to where it was
+      policy: { loadBalancer: { simple: 'ROUND_ROBIN' } },
+    },
+    envoy: {
+      routes: [{ match: { prefix: '/' }, route: to('elsewhere', { retry_policy: policy('5xx') }) }],
+      cluster: { lb_policy: 'ROUND_ROBIN' },
+    },
+    client: async (client) => {
+      await client.ask({})
+      const ends = new Set(client.seen.map(({ endpoint }) => endpoint))
+      client.notes['endpoints'] = String(ends.size)
+    },
+    // which comes first is chance
+    ignores: [/endpoint$/, /body$/, /content-length$/],
+  },
   retried('the timeout of the route ends it with 504 and flag UT', 'late', '5xx', [never], {
     policy: { timeout: '1s' },
     client: async (client) => {
