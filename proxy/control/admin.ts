@@ -100,7 +100,7 @@ const pages: readonly Page[] = [
   { path: '/server_info', help: 'version, uptime, options, ports, workers', answer: serverInfo },
   {
     path: '/faults',
-    help: 'what is disturbed on purpose; POST ?host=reviews&fault=abort 503 10%&for=60s does so, POST ?clear=all ends it',
+    help: 'what is disturbed on purpose; POST ?host=reviews&fault=abort+503+10%25&for=60s does so, POST ?clear=all ends it',
     answer: ({ faults }, request) => faultPage(faults, request),
   },
   { path: '/logging', help: 'the log level; POST ?level=debug changes it', answer: logging },

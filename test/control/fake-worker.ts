@@ -17,6 +17,7 @@ const behaviour = new Set(settings.logLevel.split(','))
 const unpacker = new Unpacker()
 let snapshot: Snapshot | undefined
 let draining: { graceMs: number } | undefined
+let faults = settings.faults ?? []
 const open = new Set<Socket>()
 
 if (behaviour.has('die-at-birth')) throw new RangeError('born dead')
@@ -66,6 +67,9 @@ port.on('message', (message: ToWorker) => {
     case 'query':
       if (!behaviour.has('mute')) answer(message.id, message.what)
       break
+    case 'faults':
+      faults = message.leases
+      break
     case 'log-level':
       behaviour.add(`level:${message.level}`)
       break
@@ -77,7 +81,10 @@ port.on('message', (message: ToWorker) => {
 })
 
 function answer(id: number, what: 'clusters' | 'stats'): void {
-  const value = what === 'stats' ? { connections: open.size, worker: settings.id } : [...behaviour]
+  const value =
+    what === 'stats'
+      ? { connections: open.size, worker: settings.id }
+      : [...behaviour, ...faults.map(({ text }) => text)]
   say({ type: 'answer', id, value })
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import t from 'tap'
+import type { FaultLease } from '../../config/snapshot.ts'
 import { StartFailure } from '../../proxy/control/start-failure.ts'
 import { endpoint, say, snapshotOf, team } from './support.ts'
 
@@ -55,6 +56,25 @@ t.test('a worker that dies is replaced with the last snapshot and newest endpoin
   t.equal(await say(outbound, 'hello'), '0 v1 web=10.0.0.1+10.0.0.2')
   t.same(gone, [0])
   t.equal(mesh.log.count('asked to die'), 1)
+})
+
+t.test('faults on purpose reach all workers, and those that come later', async (t) => {
+  await using mesh = team(2)
+  const { supervisor } = mesh
+  const { outbound } = await supervisor.start()
+  supervisor.publish(snapshotOf('v1'))
+  await mesh.changes.until(() => supervisor.settled)
+  const lease = { id: 1, text: 'abort 503 10%' } as FaultLease
+  supervisor.setFaults([lease])
+  const heard = async () => [...(await supervisor.query('clusters')).values()].flat()
+  t.same((await heard()).filter((one) => one === lease.text).length, 2)
+  await say(outbound, 'die')
+  await mesh.changes.until(
+    () => supervisor.settled && supervisor.seats.some(({ restarts }) => restarts === 1),
+  )
+  t.same((await heard()).filter((one) => one === lease.text).length, 2)
+  supervisor.setFaults([])
+  t.same((await heard()).filter((one) => one === lease.text).length, 0)
 })
 
 t.test('the death of one worker leaves connections of the others alone', async (t) => {
