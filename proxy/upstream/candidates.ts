@@ -27,13 +27,15 @@ export class Candidates implements DeadlineOwner {
   private made = false
   private view: View | undefined = undefined
   private readonly warmth: Warmth | undefined
-  private readonly allWarm = new Timer(this)
+  /** Only where endpoints warm up. */
+  private readonly allWarm: Timer | undefined
 
   constructor(spec: ClusterSpec, services: CandidateServices) {
     const { warmup } = spec.loadBalancer
     this.spec = spec
     this.services = services
     this.warmth = warmup && new Warmth(warmup, services.clock)
+    this.allWarm = warmup && new Timer(this)
   }
 
   /** The set changed. */
@@ -48,7 +50,7 @@ export class Candidates implements DeadlineOwner {
   refresh(): void {
     this.made = false
     this.view = undefined
-    if (this.warmth === undefined) return
+    if (this.warmth === undefined || this.allWarm === undefined) return
     const { wheel } = this.services
     this.warmth.inService(this.members.filter(isUsable))
     const { leftMs } = this.warmth
@@ -90,7 +92,7 @@ export class Candidates implements DeadlineOwner {
 
   /** The cluster is no longer used. */
   close(): void {
-    this.services.wheel.cancel(this.allWarm)
+    if (this.allWarm !== undefined) this.services.wheel.cancel(this.allWarm)
   }
 
   /** Why the members cannot be used, for people. */
