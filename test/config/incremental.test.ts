@@ -31,7 +31,7 @@ t.test('after any edits of a folder the result is that of reading all of it anew
     const compiler = new Compiler(workload())
     let files: SourceFile[] = []
     let generation = emptyGeneration
-    let listeners: unknown
+    let clusters: unknown
     for (let edit = 0; edit < edits; edit++) {
       files = folder.read(files)
       const again = loader.load(files)
@@ -46,8 +46,8 @@ t.test('after any edits of a folder the result is that of reading all of it anew
       const resources = resourcesOf(generation)
       const compiled = compiler.compile(resources)
       deepStrictEqual(compiled, compile(resources, workload()), where)
-      if (compiled.snapshot.outbound.listeners === listeners) short++
-      listeners = compiled.snapshot.outbound.listeners
+      if (compiled.snapshot.clusters === clusters) short++
+      clusters = compiled.snapshot.clusters
       folder.edit()
     }
   }
