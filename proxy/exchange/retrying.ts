@@ -81,7 +81,8 @@ export class Retrying {
     return refusal
   }
 
-  private refusal({ instruments, limits, retryBudget, spec }: Cluster): RetryRefusal | undefined {
+  private refusal(cluster: Cluster): RetryRefusal | undefined {
+    const { instruments, limits, retryBudget, spec } = cluster
     if (this.retries >= this.policy.attempts) return allUsed(this.retries)
     if (this.informed) return interimReply
     if (!this.bodyRepeatable) return this.bodyLoss()
@@ -93,7 +94,7 @@ export class Retrying {
       }
       this.holding = true
     }
-    if (this.ticket >= 0) retryBudget.release(this.ticket)
+    this.endRetry(cluster, false)
     this.ticket = retryBudget.take()
     return this.ticket < 0 ? overBudget(retryBudget.describe()) : undefined
   }
@@ -103,7 +104,13 @@ export class Retrying {
     this.replay?.forget()
     if (this.holding) cluster.limits.retries.give()
     this.holding = false
-    if (this.ticket >= 0) cluster.retryBudget.release(this.ticket)
+    this.endRetry(cluster, false)
+  }
+
+  private endRetry({ retryBudget }: Cluster, helped: boolean): void {
+    if (this.ticket < 0) return
+    retryBudget.settle(this.ticket, helped)
+    retryBudget.release(this.ticket)
     this.ticket = -1
   }
 
@@ -134,7 +141,7 @@ export class Retrying {
   /** The reply is on its way to the client; `good`: no rule wanted it repeated. */
   settled(cluster: Cluster, good: boolean): void {
     this.replay?.forget()
-    if (good && this.ticket >= 0) cluster.retryBudget.settle(this.ticket, true)
+    if (good) this.endRetry(cluster, true)
   }
 
   private get bodyRepeatable(): boolean {

@@ -12,7 +12,7 @@ export interface RetryBudget {
   asked(): void
   /** A retry is wanted: a ticket, or -1. */
   take(): number
-  /** What came of the retry: `helped` when it got an answer that needs no other. */
+  /** What came of the retry, once: `helped` when it got an answer that needs no other. */
   settle(ticket: number, helped: boolean): void
   /** Gives back what `take` holds; the exchange is over. */
   release(ticket: number): void
@@ -37,20 +37,22 @@ class Recent {
     this.clock = clock
   }
 
-  /** Gives the slot it was counted in. */
-  add(): number {
+  /** In the slot of now, or in an earlier one that is not forgotten; gives the slot. */
+  add(slot = Number.POSITIVE_INFINITY): number {
     if (this.clock.now >= this.slotEnd) this.turn()
-    this.counts[this.slot % slots]!++
+    const at = Math.min(slot, this.slot)
+    this.counts[at % slots]!++
     this.sum++
-    return this.slot
+    return at
   }
 
-  /** Takes one back, unless it is forgotten already. */
-  undo(slot: number): void {
+  /** Takes one back; false if it is forgotten already. */
+  undo(slot: number): boolean {
     if (this.clock.now >= this.slotEnd) this.turn()
-    if (slot <= this.slot - slots) return
+    if (slot <= this.slot - slots) return false
     this.counts[slot % slots]!--
     this.sum--
+    return true
   }
 
   get count(): number {
@@ -69,22 +71,35 @@ class Recent {
   }
 }
 
+/** Of every outcome of a retry this part goes into what is expected of the next ones. */
+const hope = 1 / 16
+const doubt = 1 / 4
+/** Without outcomes for so long nothing is known any more. */
+const forgetMs = 10_000
+
 /**
  * A retry that helps costs nothing: where one endpoint of several fails, all its requests are tried
- * elsewhere. Retries that fail, and those whose end is not known yet, are bounded by the requests of
- * the same second.
+ * elsewhere. Retries that fail are bounded by the requests of the same second; those whose end is not
+ * known yet count by how the last ones ended.
  */
 class FailingBudget implements RetryBudget {
   private readonly requests: Recent
-  private readonly spent: Recent
+  private readonly failed: Recent
+  private readonly running: Recent
+  private readonly clock: Clock
   private readonly share: number
   private readonly base: number
+  /** Part of the retries under way that is expected to fail. */
+  private failing = 1
+  private heardAt = Number.NEGATIVE_INFINITY
 
   constructor(percent: number, base: number, clock: Clock) {
     this.share = percent / 100
     this.base = base
+    this.clock = clock
     this.requests = new Recent(1000, clock)
-    this.spent = new Recent(1000, clock)
+    this.failed = new Recent(1000, clock)
+    this.running = new Recent(1000, clock)
   }
 
   asked(): void {
@@ -92,21 +107,26 @@ class FailingBudget implements RetryBudget {
   }
 
   take(): number {
-    if (this.spent.count + 1 > this.requests.count * this.share + this.base) return -1
-    return this.spent.add()
+    if (this.clock.now - this.heardAt > forgetMs) this.failing = 1
+    const expected = this.failed.count + (this.running.count + 1) * this.failing
+    if (expected > this.requests.count * this.share + this.base) return -1
+    return this.running.add()
   }
 
   settle(ticket: number, helped: boolean): void {
-    if (helped) this.spent.undo(ticket)
+    this.heardAt = this.clock.now
+    this.failing += helped ? -this.failing * hope : (1 - this.failing) * doubt
+    if (this.running.undo(ticket) && !helped) this.failed.add(ticket)
   }
 
   release(): void {
-    // Spent is spent.
+    // What was tried was tried.
   }
 
   describe(): string {
     const percent = Math.round(this.share * 100)
-    return `${percent} % of the last second's ${this.requests.count} requests and ${this.base} more may be repeated in vain, and ${this.spent.count} were`
+    const spent = this.failed.count + this.running.count
+    return `${percent} % of the last second's ${this.requests.count} requests and ${this.base} more may be repeated in vain, and ${spent} were`
   }
 }
 

@@ -87,6 +87,54 @@ t.test('retries that help cost nothing: one dead endpoint of three is not notice
   }
 })
 
+/** `perSecond` requests for `ms`, of which `fails` say which first tries fail; retries end after `latencyMs`. */
+function run(
+  { budget, wait }: ReturnType<typeof budgetAt>,
+  { perSecond, ms, latencyMs }: { perSecond: number; ms: number; latencyMs: number },
+  fails: (i: number) => boolean,
+  helps: boolean,
+) {
+  const ends: Array<{ at: number; ticket: number }> = []
+  const counts = { wanted: 0, made: 0, lateRefusals: 0 }
+  const step = 1000 / perSecond
+  for (let now = 0, i = 0; now < ms; now += step, i++) {
+    while (ends.length > 0 && ends[0]!.at <= now) budget.settle(ends.shift()!.ticket, helps)
+    budget.asked()
+    if (fails(i)) {
+      counts.wanted++
+      const ticket = budget.take()
+      if (ticket >= 0) {
+        counts.made++
+        ends.push({ at: now + latencyMs, ticket })
+      } else if (now > ms / 2) counts.lateRefusals++
+    }
+    wait(step)
+  }
+  for (const { ticket } of ends) budget.settle(ticket, helps)
+  return counts
+}
+
+t.test('where retries help they are not bounded by being slow', async (t) => {
+  const half = (i: number) => i % 2 === 0
+  for (const latencyMs of [5, 200, 900]) {
+    const slow = { perSecond: 400, ms: 20_000, latencyMs }
+    const { lateRefusals, made, wanted } = run(budgetAt(byDefault), slow, half, true)
+    t.equal(lateRefusals, 0, `${latencyMs} ms: ${made} of ${wanted}`)
+  }
+})
+
+t.test('whoever was trusted is bounded again soon after retries stop helping', async (t) => {
+  for (const latencyMs of [5, 200]) {
+    const world = budgetAt(byDefault)
+    const slow = { perSecond: 400, ms: 20_000, latencyMs }
+    run(world, slow, (i) => i % 2 === 0, true)
+    const all = () => true
+    const dead = run(world, { ...slow, ms: 10_000 }, all, false)
+    const most = 0.2 * 4000 + 10 * 11 + (400 * latencyMs) / 1000 + 60
+    t.ok(dead.made <= most, `${latencyMs} ms: ${dead.made} of at most ${most}`)
+  }
+})
+
 t.test('a retry that helped after its second was over gives nothing back', async (t) => {
   const { budget, wait } = budgetAt({ kind: 'failing', percent: 0, perSecond: 2 })
   const old = budget.take()
