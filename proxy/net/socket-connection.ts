@@ -149,8 +149,11 @@ export class SocketConnection implements Connection, OutletOwner {
     this.outlet?.abandon()
     this.failure ??= error
     const { socket } = this
-    // TLS and unix sockets have no RST to send: what was agreed on is broken off.
-    if (socket instanceof TLSSocket || socket?.remoteFamily === undefined) socket?.destroy()
+    // TLS and unix sockets have no RST to send: what was agreed on is broken off. While a FIN is on its
+    // way libuv refuses to reset, and Node then leaves the socket open.
+    const ending = socket?.writableEnded === true && !socket.writableFinished
+    if (ending || socket instanceof TLSSocket || socket?.remoteFamily === undefined)
+      socket?.destroy()
     else socket.resetAndDestroy()
   }
 
