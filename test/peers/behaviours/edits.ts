@@ -111,6 +111,98 @@ export const edits: readonly Behaviour[] = [
     ],
   },
   {
+    name: 'redirects that replace a prefix, name a port, or take that of the request',
+    host: 'elsewhere',
+    istio: {
+      http: [
+        { match: [{ uri: { prefix: '/old/' } }], redirect: { prefixRewrite: '/new/' } },
+        { match: [{ uri: { prefix: '/bare' } }], redirect: { prefixRewrite: '/' } },
+        {
+          match: [{ uri: { exact: '/port' } }],
+          redirect: { authority: 'shop.example', port: 8080 },
+        },
+        {
+          match: [{ uri: { exact: '/derived' } }],
+          redirect: { authority: 'shop.example', derivePort: 'FROM_PROTOCOL_DEFAULT' },
+        },
+        {
+          match: [{ uri: { regex: '/v[0-9]+/.*' } }],
+          redirect: { uri: '/latest', redirectCode: 303 },
+        },
+      ],
+    },
+    envoy: {
+      routes: [
+        redirects({ prefix: '/old/' }, { prefix_rewrite: '/new/' }),
+        redirects({ prefix: '/bare' }, { prefix_rewrite: '/' }),
+        redirects({ path: '/port' }, { host_redirect: 'shop.example', port_redirect: 8080 }),
+        redirects({ path: '/derived' }, { host_redirect: 'shop.example' }),
+        redirects(
+          { safe_regex: { regex: '/v[0-9]+/.*' } },
+          { path_redirect: '/latest', response_code: 'SEE_OTHER' },
+        ),
+      ],
+    },
+    client: paths(
+      ...['/old/a/b?q=1', '/bare', '/barefoot', '/bare/x?y', '/port?q', '/derived', '/v12/any?z=1'],
+      '/v/none',
+    ),
+  },
+  {
+    name: 'regex rewrites with groups, of paths with escapes, and with another authority',
+    host: 'groups',
+    istio: {
+      http: [
+        {
+          match: [{ uri: { regex: '/user/[^/]+/.*' } }],
+          rewrite: {
+            uriRegexRewrite: { match: '^/user/([^/]+)/(.*)$', rewrite: '/\\2/of/\\1' },
+            authority: 'users.example',
+          },
+          route: [destination('groups')],
+        },
+        {
+          match: [{ uri: { prefix: '/a%20b' } }],
+          rewrite: { uri: '/spaced' },
+          route: [destination('groups')],
+        },
+        {
+          match: [{ headers: { 'x-any': {} } }],
+          rewrite: { uri: '/under' },
+          route: [destination('groups')],
+        },
+        { rewrite: { uri: '/' }, route: [destination('groups')] },
+      ],
+    },
+    envoy: {
+      routes: [
+        {
+          match: { safe_regex: { regex: '/user/[^/]+/.*' } },
+          route: to('groups', {
+            regex_rewrite: {
+              pattern: { regex: '^/user/([^/]+)/(.*)$' },
+              substitution: '/\\2/of/\\1',
+            },
+            host_rewrite_literal: 'users.example',
+          }),
+        },
+        { match: { prefix: '/a%20b' }, route: to('groups', { prefix_rewrite: '/spaced' }) },
+        {
+          match: { prefix: '/', headers: [{ name: 'x-any', present_match: true }] },
+          route: to('groups', { prefix_rewrite: '/under' }),
+        },
+        { match: anything, route: to('groups', { prefix_rewrite: '/' }) },
+      ],
+    },
+    client: asks(
+      { path: '/user/ann/cart?x=/user/b/c' },
+      { path: '/user/a%2Fb/c' },
+      { path: '/a%20b/c' },
+      { path: '/deep', fields: { 'x-any': '' } },
+      { path: '/kept?q' },
+    ),
+  },
+  {
     name: 'a direct response has its status, its body and the type of text',
     host: 'direct',
     istio: {
