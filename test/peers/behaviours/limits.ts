@@ -1,5 +1,5 @@
 /** Limits of connectionPool, and what a request over them is told. */
-import type { Behaviour } from '../behaviour.ts'
+import { type Behaviour, destination, retries, to } from '../behaviour.ts'
 import type { Dialogue } from '../dialogue.ts'
 import type { Script } from '../upstream.ts'
 
@@ -20,6 +20,29 @@ const atOnce = (count: number) => async (client: Dialogue) => {
 
 /** The order of simultaneous requests is chance. */
 const anyOrder = [/^(?:reply|log|upstream) \d/]
+
+/** Eight at once fail together; a retry lasts so long that no second one finds room. */
+function fewRetries(name: string, host: string, policy: object, limit: object): Behaviour {
+  return {
+    name,
+    host,
+    services: {
+      [host]: [(call) => void setTimeout(() => call.reply(503, 'busy'), 1_000)],
+    },
+    istio: {
+      policy,
+      http: [{ retries: { attempts: 1, retryOn: '5xx' }, route: [destination(host)] }],
+    },
+    envoy: {
+      cluster: breakers(limit),
+      routes: [{ match: { prefix: '/' }, route: to(host, { retry_policy: retries('5xx', 1) }) }],
+    },
+    client: async (client) => {
+      await Promise.all(Array.from({ length: 8 }, () => client.ask({})))
+    },
+    ignores: anyOrder,
+  }
+}
 
 export const limits: readonly Behaviour[] = [
   {
@@ -95,4 +118,16 @@ export const limits: readonly Behaviour[] = [
       client.connections()
     },
   },
+  fewRetries(
+    'maxRetries: one retry at a time, the others get the first reply',
+    'maxretries',
+    { connectionPool: { http: { maxRetries: 1 } } },
+    { max_retries: 1 },
+  ),
+  fewRetries(
+    'retryBudget: one retry at a time, the others get the first reply',
+    'retrybudget',
+    { retryBudget: { percent: 1, minRetryConcurrency: 1 } },
+    { retry_budget: { budget_percent: { value: 1 }, min_retry_concurrency: 1 } },
+  ),
 ]
