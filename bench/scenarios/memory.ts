@@ -10,7 +10,7 @@ const resident: Measure = { name: 'RSS', unit: 'MiB', lessIsBetter: true }
 const threads = [1, 2]
 const measured: readonly PeerName[] = ['outrider', 'envoy', 'nginx', 'haproxy']
 
-const settleMs = 3_000
+const settleMs = 5_000
 /** How long after load memory may take to come back. */
 const recoverMs = 20_000
 

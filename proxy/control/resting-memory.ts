@@ -104,7 +104,7 @@ export class RestWatch {
   private looks = 0
 
   constructor(options: RestOptions = {}) {
-    const { lookEveryMs = 1_000, leastBetween = 10, restShare = 0.02 } = options
+    const { lookEveryMs = 500, leastBetween = 20, restShare = 0.02 } = options
     this.cpu = options.cpu ?? cpuUsed
     const library = options.release === undefined ? loadCLibrary() : undefined
     this.release = options.release ?? (() => library && releaseMemory(library))
