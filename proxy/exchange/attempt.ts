@@ -73,6 +73,11 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     if (!this.over) this.ticket = this.endpoint.poolFor(this.head.authority).acquire(this)
   }
 
+  /** The body of its reply as the client is to get it. */
+  shape(body: BodySource): BodySource {
+    return this.fault === undefined ? body : this.fault.shape(body, this)
+  }
+
   /** For a fault: the reply's body ends here. */
   breakOff(sink: BodySink, error: ProxyError, reset: boolean): void {
     this.cancel(error)
@@ -157,7 +162,7 @@ export class Attempt implements StreamWaiter, ReplyReceiver, DeadlineOwner {
     const { outlier, replyTime } = this.endpoint
     if (outlier !== undefined) outlier.replied(this.statusMeant(head))
     if (replyTime !== undefined) noteReply(replyTime, head, clock.now - this.startedAt)
-    this.owner.onReply(this, head, this.fault === undefined ? body : this.fault.shape(body, this))
+    this.owner.onReply(this, head, body)
   }
 
   onReplyEnd(): void {

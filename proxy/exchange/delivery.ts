@@ -194,14 +194,15 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     }
     retrying.settled(this.cluster, !covered)
     if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
-    this.replyBody = body
+    const given = attempt.shape(body)
+    this.replyBody = given
     if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
     if (attempt.answeredByFault) record.details = 'fault_filter_abort'
     if (this.hashing !== undefined && this.hashing.setCookie !== '')
       head.headers.append('set-cookie', this.hashing.setCookie)
     exchange.editReply(head)
-    body.flowInto(stream.reply(head, body.length))
+    given.flowInto(stream.reply(head, given.length))
     if (body.length === BodyKind.Tunnel) {
       if (this.deadline !== undefined) scope.services.wheel.cancel(this.deadline)
       stream.body.flowInto(attempt.stream!.sink)

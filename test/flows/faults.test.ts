@@ -283,3 +283,22 @@ t.test('what is slow on purpose ends with its client', async (t) => {
   const { wheel } = mesh.sidecar.runtime.services
   t.equal(wheel.size, 0, 'no timer is left')
 })
+
+t.test('a reply that is followed by a retry is not spoilt as well', async (t) => {
+  for (const fault of ['truncate 2', 'reset 2', 'slow 10/s']) {
+    await using mesh = await setUp({
+      annotations: { 'outrider.dev/faults': fault, 'outrider.dev/fault-seed': '1' },
+      script: statuses(503, 200),
+      rule: 'retries: { attempts: 3, retryOn: 5xx, backoff: 1ms }',
+    })
+    const { body } = await read(mesh.sidecar.port)
+    t.equal(body, fault.startsWith('slow') ? 'said 200' : 'sa', fault)
+    await mesh.sidecar.recorded(1)
+    t.equal((await mesh.last()).record.attempts, 2)
+    const { limits } = mesh.sidecar.runtime.clusters.get(
+      'outbound|80||web.default.svc.cluster.local',
+    )!
+    while (limits.requests.own > 0) await new Promise((done) => setTimeout(done, 5))
+    t.equal(mesh.sidecar.exchanges.length, 1)
+  }
+})
