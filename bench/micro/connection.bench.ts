@@ -1,6 +1,11 @@
-/** One worker's socket path: 200 bytes in, 200 bytes back, over loopback, received through `onread` and through `data`. */
+/**
+ * One worker's socket path: 200 bytes in, 200 bytes back, over loopback, received through `onread` and
+ * through `data`, written straight to the handle and through Node's stream.
+ */
 import { connect } from 'node:net'
 import { clock } from '../../proxy/base/clock.ts'
+import { checkAdoption } from '../../proxy/net/adopt.ts'
+import { directWrites } from '../../proxy/net/direct-write.ts'
 import { Listener } from '../../proxy/net/listener.ts'
 import type { SocketConnection } from '../../proxy/net/socket-connection.ts'
 
@@ -49,10 +54,14 @@ function client(port: number): Promise<void> {
   })
 }
 
-for (const [name, adopting] of [
-  ['echo, received through onread', true],
-  ['echo, received through data events', false],
+await checkAdoption()
+const { works } = directWrites
+for (const [name, adopting, direct] of [
+  ['echo, onread, straight to the handle', true, works],
+  ['echo, onread, through the stream', true, false],
+  ['echo, data events, through the stream', false, false],
 ] as const) {
+  directWrites.works = direct
   let least = Number.POSITIVE_INFINITY
   for (let i = 0; i < 4; i++) least = Math.min(least, await round(adopting))
   console.log(`${name.padEnd(56)} ${least.toFixed(0).padStart(8)} ns`)

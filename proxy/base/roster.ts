@@ -1,7 +1,7 @@
 /**
  * Who is there now, for owners of many that come and go: like a Set, but each member keeps its place,
- * so that joining and leaving are a few writes (a Set hashes, grows and shrinks: 120 ns and as many
- * bytes for each that came and went). Hot: bench/micro/exchange.bench.ts.
+ * so that joining and leaving are a few writes (a Set hashes, grows and shrinks: 120 bytes for each
+ * that came and went). Hot: bench/micro/exchange.bench.ts.
  */
 export interface Member {
   /** The roster's: where in the list it stands; -1 in none. */

@@ -35,7 +35,7 @@ export class Headers {
 
   /**
    * Adds a field of the proxy's own at the end; it must be fit to be sent. `line` is all of it, `name:
-   * value CRLF`, so that heads passed on as they are stay one text (300 bytes and 150 ns for three fields).
+   * value CRLF`, so that heads passed on as they are stay one text (380 bytes for three fields).
    */
   appendLine(name: string, value: string, line: string): void {
     if (this.wireFields === this.names.length) {

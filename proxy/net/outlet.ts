@@ -1,8 +1,8 @@
 /**
  * The writing half of a connection: joins what is small, holds text back until the end of the turn,
  * and keeps lent receive buffers until the kernel has what is in them. Where the running Node allows
- * it (direct-write.ts), bytes go straight to the socket's handle, past the machinery of streams (a
- * fifth of the proxy's own CPU). Hot: bench/micro/connection.bench.ts.
+ * it (direct-write.ts), bytes go straight to the socket's handle, past the machinery of streams (an
+ * eighth of the CPU of a small request). Hot: bench/micro/connection.bench.ts.
  */
 import type { Socket } from 'node:net'
 import { latin1 } from '../base/bytes.ts'
