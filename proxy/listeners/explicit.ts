@@ -149,10 +149,12 @@ export class Explicit implements HttpListener, SniffOwner {
     const listener = listenerOf(table, to.service, to.port)
     const tls = verdict.spoken === 'tls' ? verdict : undefined
     const choice = listener?.tcp.choose(destination, tls, services.random)
-    const cluster =
-      (choice === undefined ? undefined : clusters.get(choice.cluster)) ??
-      this.byName(table, to) ??
-      this.stranger(table)
+    const chosen = choice === undefined ? undefined : clusters.get(choice.cluster)
+    if (choice !== undefined && chosen === undefined)
+      return { kind: 'no-cluster', cluster: choice.cluster, origin: choice.origin }
+    // In a tunnel server names that no rule lists are strangers, as captured ones are.
+    const strict = this.inTunnel && tls !== undefined && listener?.tcp.needServerName === true
+    const cluster = chosen ?? (strict ? undefined : this.byName(table, to)) ?? this.stranger(table)
     const { bytes: already, ended, serverName } = verdict
     if (cluster === undefined) {
       const { origin } = table.snapshot.outbound.policy

@@ -300,3 +300,32 @@ spec:
   t.equal(sidecar.connections[0]?.upstreamHost, `${own}:${port}`)
   t.equal(sidecar.exchanges[0]?.cluster, `outbound|${httpPort}||*.web.example`)
 })
+
+test('a TCP rule to a destination that does not exist breaks the connection with NC', async (t) => {
+  const target = await tcpServer(t, 'first')
+  const nowhere = `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: db }
+spec:
+  hosts: [db]
+  tcp:
+    - route: [{ destination: { host: db, subset: none, port: { number: 5432 } } }]
+`
+  const yaml = service('db', '10.9.0.3', 5432, target, 'tcp') + nowhere
+  const listen = {
+    address: '127.0.0.1',
+    port: await listening(createServer().unref(), '127.0.86.1'),
+  }
+  const bound = { service: 'db', port: 5432, listen }
+  await using captured = await Sidecar.start({ yaml, captured: true })
+  await using explicit = await Sidecar.start({ yaml, binds: [bound] })
+  for (const [sidecar, port] of [
+    [captured, await captured.portFor('10.9.0.3', 5432)],
+    [explicit, listen.port],
+  ] as const) {
+    t.equal(await plain(port), 'ECONNRESET')
+    await sidecar.recorded(0, 1)
+    t.equal(sidecar.connections[0]?.flags, Flag.NC)
+  }
+})
