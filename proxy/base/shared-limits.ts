@@ -20,8 +20,11 @@ export const LimitPlace = {
   Retries: 3,
   /** Not a limit: threads in which somebody waits for a connection to end. */
   Wanting: 4,
+  /** Grows each time that one of them is woken; has no thread's part. */
+  Wakes: 5,
 } as const
-const places = 5
+const counted = 5
+const places = 6
 
 /** What Istio writes for no limit; anything that an Int32 cannot count is no limit either. */
 export const unlimited = 2 ** 31 - 1
@@ -55,7 +58,7 @@ export function forgetThread(memory: SharedArrayBuffer, threads: number, thread:
 
 /** Nobody counts anything for that cluster. */
 export function isUnused({ cells, totals }: SharedLimitCells): boolean {
-  for (let place = 0; place < places; place++)
+  for (let place = 0; place < counted; place++)
     if (Atomics.load(cells, totals + place) !== 0) return false
   return true
 }

@@ -16,12 +16,14 @@ export interface RoomUser {
   onRoom(): boolean
 }
 
-/** Other threads' connections end unseen: with shared limits the line asks again this often. */
+/** With shared limits the line asks again this often, should another thread have forgotten it. */
 const askAgainMs = 20
-/** While another thread waits, a connection serves this one for so long before it makes room. */
+/** While another thread waits, a connection serves this one for so long before it makes room: dialing has its price. */
 const turnMs = 50
-/** Longer than the others need to see the room that was made for them. */
-const yieldMs = 40
+const turnRequests = 8
+const longestTurnMs = 1_000
+/** Longer than the others need to take the room that was made for them. */
+const yieldMs = 10
 
 export class ConnectionRoom implements DeadlineOwner {
   readonly limit: Limit
@@ -32,6 +34,14 @@ export class ConnectionRoom implements DeadlineOwner {
   private readonly users = new Set<RoomUser>()
   private readonly line = new Set<RoomUser>()
   private readonly askAgain = new Timer(this)
+  private readonly onWake = (): void => {
+    this.clock.refresh()
+    // Not for somebody who is gone, nor for who has just made room itself: the next in line.
+    const passes = this.line.size === 0 || this.yields()
+    if (!passes) this.offer()
+    else if (this.wanting.elsewhere) this.wanting.wakeOne()
+    if (this.line.size > 0) this.wanting.listen(this.onWake)
+  }
   /** Until then room belongs to the threads that wait. */
   private yieldsUntil = 0
 
@@ -55,9 +65,11 @@ export class ConnectionRoom implements DeadlineOwner {
     return this.line.size > 0
   }
 
-  /** True when a freed connection, dialed then, has had its turn and another thread waits: close it. */
-  owes(dialedAt: number): boolean {
-    if (!this.wanting.elsewhere || this.clock.now - dialedAt < turnMs) return false
+  /** True when a freed connection has had its turn and another thread waits: close it. */
+  owes(one: { readonly dialedAt: number; readonly requests: number }): boolean {
+    if (!this.wanting.elsewhere) return false
+    const ms = this.clock.now - one.dialedAt
+    if (ms < turnMs || (one.requests < turnRequests && ms < longestTurnMs)) return false
     this.yieldsUntil = this.clock.now + yieldMs
     return true
   }
@@ -99,6 +111,7 @@ export class ConnectionRoom implements DeadlineOwner {
   /** A connection ended; then call `offer` as soon as those it carried were told. */
   give(): void {
     this.limit.give()
+    if (this.wanting.elsewhere) this.wanting.wakeOne()
   }
 
   /** Whoever waits longest gets what room there is. */
@@ -117,6 +130,7 @@ export class ConnectionRoom implements DeadlineOwner {
     this.line.add(user)
     if (!this.limit.isShared) return
     this.wanting.set(true)
+    this.wanting.listen(this.onWake)
     if (!this.askAgain.armed) this.ask()
   }
 

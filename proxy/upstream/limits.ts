@@ -133,10 +133,14 @@ export class Limits {
   }
 }
 
-/** Whether somebody waits for a connection to end: here, and in other threads. */
+/** Whoever waits for longer listens again. */
+const listenMs = 1_000
+
+/** Whether somebody waits for a connection to end, here and in other threads; who has waited longest is woken first. */
 export class Wanting {
   private readonly shared: SharedLimitCells | undefined
   private here = false
+  private listening = false
 
   constructor(shared: SharedLimitCells | undefined) {
     this.shared = shared
@@ -154,5 +158,28 @@ export class Wanting {
     const { shared } = this
     if (shared === undefined) return false
     return Atomics.load(shared.cells, shared.totals + LimitPlace.Wanting) > (this.here ? 1 : 0)
+  }
+
+  /** There is room: tells the thread that has waited longest. */
+  wakeOne(): void {
+    const { shared } = this
+    if (shared === undefined) return
+    const at = shared.totals + LimitPlace.Wakes
+    Atomics.add(shared.cells, at, 1)
+    Atomics.notify(shared.cells, at, 1)
+  }
+
+  /** Calls back once when another thread has made room; not twice at a time. */
+  listen(onWake: () => void): void {
+    const { shared } = this
+    if (shared === undefined || this.listening) return
+    this.listening = true
+    const at = shared.totals + LimitPlace.Wakes
+    const before = Atomics.load(shared.cells, at)
+    const woken = Atomics.waitAsync(shared.cells, at, before, listenMs).value
+    void Promise.resolve(woken).then((how) => {
+      this.listening = false
+      if (how !== 'timed-out') onWake()
+    })
   }
 }

@@ -290,7 +290,7 @@ export class Pool implements CodecKeeper, RoomUser, TicketQueue {
   private keep(one: PooledCodec): void {
     const { room } = this.context
     const unused = this.waiting.length === 0 && (this.draining || room.wanted)
-    if (unused || room.owes(one.dialedAt)) {
+    if (unused || room.owes(one)) {
       this.retire(one, this.draining ? 'drain' : 'room')
       return
     }
