@@ -78,7 +78,9 @@ const large: RouteTableSpec = {
   }),
 }
 measure('link 10,000 hosts of 5 names', 2, () => {
-  used += linked(large).host('service-77.team-27') === undefined ? 0 : 1
+  // What was made of the same list would be used again.
+  const another = { ...large, virtualHosts: [...large.virtualHosts] }
+  used += linked(another).host('service-77.team-27') === undefined ? 0 : 1
 })
 const cluster = linked(large)
 const wires = Array.from({ length: 1000 }, (_, i) =>
