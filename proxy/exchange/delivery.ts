@@ -22,7 +22,7 @@ import type { Cluster } from '../upstream/cluster.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { PickRequest } from '../upstream/picker.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
-import { describeReply } from './describe.ts'
+import { declinesSwitch, describeReply } from './describe.ts'
 import { failureDetails, failureRow } from './failure.ts'
 import { HashText } from './hash-text.ts'
 import { callerTimeout, routeTimeout } from './refusals.ts'
@@ -194,19 +194,31 @@ export class Delivery implements AttemptOwner, DeadlineOwner, PickRequest {
     }
     retrying.settled(this.cluster, !covered)
     if (this.refusal !== undefined) record.upstreamFailure = notRetried(record, this.refusal)
-    const given = attempt.shape(body)
-    this.replyBody = given
     if (scope.services.recorder.log !== undefined) record.upstreamLocal = attempt.localAddress
     describeReply(record, head, this.requestEndedAt)
     if (attempt.answeredByFault) record.details = 'fault_filter_abort'
     if (this.hashing !== undefined && this.hashing.setCookie !== '')
       head.headers.append('set-cookie', this.hashing.setCookie)
+    if (declinesSwitch(stream.head, head)) {
+      this.endUnswitched(attempt, head, body)
+      return
+    }
+    const given = attempt.shape(body)
+    this.replyBody = given
     exchange.editReply(head)
     given.flowInto(stream.reply(head, given.length))
     if (body.length === BodyKind.Tunnel) {
       if (this.deadline !== undefined) scope.services.wheel.cancel(this.deadline)
       stream.body.flowInto(attempt.stream!.sink)
     }
+  }
+
+  /** As Envoy: the client gets the head alone, and the connection ends (istio-observed 43). */
+  private endUnswitched(attempt: Attempt, head: ResponseHead, body: BodySource): void {
+    this.exchange.record.details = 'websocket_handshake_unsuccessful'
+    attempt.discard(body)
+    this.exchange.editReply(head)
+    this.exchange.stream.reply(head, 0).end()
   }
 
   onReplyBody(): void {

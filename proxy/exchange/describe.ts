@@ -41,6 +41,11 @@ export function describeReply(
   setServiceTime(head.headers, record.serviceTime)
 }
 
+/** An upgrade was asked for, and the answer is neither one nor an error. */
+export function declinesSwitch({ upgrade }: RequestHead, { status }: ResponseHead): boolean {
+  return upgrade !== '' && status !== 101 && status < 400
+}
+
 /** The client went away, or broke the rules; `replied`: a reply head had gone out before. */
 export function describeAbort(record: ExchangeRecord, error: ProxyError, replied: boolean): void {
   const { flags, status } = failureRow(error)

@@ -107,6 +107,30 @@ test('an HTTP/1.0 client is routed and answered without chunks, then closed', as
   t.ok(got.endsWith('part one, part two'))
 })
 
+test('a WebSocket answered with anything but a switch or an error gets the head alone', async (t) => {
+  await using upstream = await Upstream.start((incoming, reply) => {
+    reply.statusCode = Number(incoming.url?.slice(1))
+    reply.end('a body')
+  })
+  await using sidecar = await Sidecar.start({ yaml: serviceYaml('web', [upstream.port]) })
+  const upgrade = { host: 'web', connection: 'upgrade', upgrade: 'websocket' }
+  for (const [status, body, details] of [
+    [200, '', 'websocket_handshake_unsuccessful'],
+    [302, '', 'websocket_handshake_unsuccessful'],
+    [404, 'a body', 'via_upstream'],
+  ] as const) {
+    const count = sidecar.exchanges.length + 1
+    const reply = await ask(sidecar.port, { path: `/${status}`, headers: upgrade })
+    t.equal(reply.status, status)
+    t.equal(reply.body, body)
+    t.equal(reply.headers['content-length'], String(body.length))
+    t.equal(reply.headers['connection'], 'close')
+    await sidecar.recorded(count)
+    t.equal(sidecar.exchanges[count - 1]?.details, details)
+    t.equal(sidecar.exchanges[count - 1]?.responseBytes, body.length)
+  }
+})
+
 test('a WebSocket upgrade becomes a tunnel both ways', async (t) => {
   const server = createServer((socket) => {
     socket.once('data', () => {

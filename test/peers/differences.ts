@@ -81,10 +81,6 @@ export const reasons = {
     what: 'Fields that a reply’s `Connection` names are removed, as from requests; Envoy passes them on.',
     why: 'RFC 9110 7.6.1.',
   },
-  'upgrade-declined': {
-    what: 'A 200 to a websocket request is passed on with its body; Envoy empties it.',
-    why: 'A server may ignore Upgrade and answer (RFC 9110 7.8).',
-  },
   'service-time': {
     what: 'Replies to upgrade requests tell `x-envoy-upstream-service-time` too.',
     why: 'They are replies like any other.',
