@@ -131,6 +131,8 @@ export class Exchange implements StreamOwner, OpenExchange {
       record.cluster = this.choice.spec.cluster
     }
     if (filters !== undefined) {
+      // A filter that answers itself is counted where the request would have gone.
+      record.clusterMetrics = this.choice?.target?.metrics
       this.filtering = new Filtering(filters, this)
       if (!this.filtering.run()) return
     }
@@ -164,8 +166,11 @@ export class Exchange implements StreamOwner, OpenExchange {
   }
 
   private rewrite(rewrite: Rewrite): boolean {
+    const { record, stream } = this
     regexWork.renew()
-    rewrite.apply(this.stream.head)
+    rewrite.apply(stream.head)
+    record.sentPath = stream.head.target
+    record.sentAuthority = stream.head.authority
     if (regexWork.gaveUp === '') return true
     this.fail(tooMuchMatching(regexWork.gaveUp))
     return false

@@ -140,10 +140,11 @@ function requestField(facts: EditFacts, field: string): string | undefined {
     case ':method':
       return facts.method
     case ':path':
-      return facts.path
+      // Before the rewrite, in requests, it is the client's; the reply sees what it became.
+      return facts.sentPath || facts.path
     case ':authority':
     case 'host':
-      return facts.authority
+      return facts.sentAuthority || facts.authority
     case ':scheme':
       return facts.requestHeaders?.get('x-forwarded-proto') ?? 'http'
     default:

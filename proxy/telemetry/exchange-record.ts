@@ -60,6 +60,9 @@ export class ExchangeRecord {
   /** 10, 11, 20. */
   version = 11
   authority = ''
+  /** Path and authority with which it went on, where its rule rewrites one of them; else ``. */
+  sentPath = ''
+  sentAuthority = ''
   /** 0 when no reply could be sent. */
   status = 0
   flags = 0

@@ -27,8 +27,8 @@ function http(operator: (record: ExchangeRecord) => LogValue): MakeOperator {
 
 const fieldNames: Record<string, (record: ExchangeRecord) => LogValue> = {
   ':method': (record) => record.method,
-  // As the client sent it: what Envoy calls the original path.
-  ':path': (record) => record.path,
+  ':path': (record) => record.sentPath || record.path,
+  // Of every request, rewritten or not, and no client can forge it.
   'x-envoy-original-path': (record) => record.path,
   ':authority': (record) => record.authority,
   host: (record) => record.authority,

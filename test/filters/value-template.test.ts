@@ -56,6 +56,11 @@ t.test('operators become what they name', async (t) => {
   t.equal(new ValueTemplate('%RESPONSE_FLAGS%').render(unflagged), '-', 'no flags are a value too')
 })
 
+t.test('behind a rewrite path and authority are those it made', async (t) => {
+  const facts = Object.assign(factsOf({}), { sentPath: '/new?b', sentAuthority: 'other' })
+  t.equal(new ValueTemplate('%REQ(:PATH)% %REQ(:AUTHORITY)%').render(facts), '/new?b other')
+})
+
 t.test('literal text goes out as its UTF-8 bytes', async (t) => {
   const wire = Buffer.from('café').toString('latin1')
   t.equal(new ValueTemplate('café').render(factsOf({})), wire)

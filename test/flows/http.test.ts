@@ -228,7 +228,9 @@ test('redirects, direct responses and rewrites are as written', async (t) => {
     headers: { response: { set: { x-why: retired } } }
   - match: [{ uri: { prefix: /api/ } }]
     rewrite: { uri: / }
-    headers: { request: { add: { x-added: 'yes' } } }
+    headers:
+      request: { add: { x-added: 'yes', x-asked: '%REQ(:PATH)%' } }
+      response: { add: { x-sent: '%REQ(:PATH)%', x-asked: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%' } }
     route: [{ destination: { host: web } }]`)
   await using sidecar = await Sidecar.start({ yaml: serviceYaml('web', [upstream.port]) + rules })
   const moved = await ask(sidecar.port, { path: '/old/x?q=1', headers: { host: 'web' } })
@@ -242,6 +244,9 @@ test('redirects, direct responses and rewrites are as written', async (t) => {
   t.equal(api.body, '/v1?x')
   t.equal(upstream.requests[0]?.headers['x-added'], 'yes')
   t.equal(upstream.requests[0]?.headers['x-envoy-original-path'], '/api/v1?x')
+  t.equal(upstream.requests[0]?.headers['x-asked'], '/api/v1?x', 'headers before the rewrite')
+  t.equal(api.headers['x-sent'], '/v1?x', 'the reply is edited behind it')
+  t.equal(api.headers['x-asked'], '/api/v1?x')
   const none = await ask(sidecar.port, { path: '/elsewhere', headers: { host: 'web' } })
   t.equal(none.status, 404)
   t.match(none.headers['x-outrider-origin'], /^VirtualService default\/web test\.yaml:\d+$/)

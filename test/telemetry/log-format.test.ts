@@ -64,6 +64,14 @@ t.test('the default text is exactly Istio line', async (t) => {
   )
 })
 
+t.test('the path behind a rewrite and the original one have names of their own', async (t) => {
+  const record = exchange()
+  const both = compileText('%REQ(:PATH)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%')
+  t.equal(both.line(record), '/reviews/1?x=1 /reviews/1?x=1\n')
+  record.sentPath = '/new'
+  t.equal(both.line(record), '/new /reviews/1?x=1\n')
+})
+
 t.test('a TCP connection has the same fields, missing where HTTP alone has them', async (t) => {
   t.equal(
     compileText('').line(connection()),

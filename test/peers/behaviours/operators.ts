@@ -1,6 +1,7 @@
 /** Values of headers that rules write with operators: one behaviour for each group, one header for each. */
 import { type Behaviour, destination, to } from '../behaviour.ts'
 import { asks } from '../client-steps.ts'
+import { ok } from '../upstream.ts'
 
 const set = (key: string, value: string) => ({
   header: { key, value },
@@ -49,6 +50,39 @@ function written(
   }
 }
 
+const before = '%REQ(:PATH)% %REQ(:AUTHORITY)%'
+const original = '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%'
+const rewrittenRoutes = [
+  { at: '/there', host: 'opsrewritten' },
+  { at: '/nobody', host: 'opsrewritten-empty' },
+] as const
+
+const rewritten: Behaviour = {
+  name: 'operators of the path: the request still has its own, the reply has the rewritten one',
+  host: 'opsrewritten',
+  services: { opsrewritten: [ok], 'opsrewritten-empty': [] },
+  istio: {
+    http: rewrittenRoutes.map(({ at, host }) => ({
+      match: [{ uri: { prefix: at } }],
+      rewrite: { uri: '/new', authority: 'rewritten.example' },
+      headers: {
+        request: { set: { 'v-1': before, 'v-2': original } },
+        response: { set: { 'v-1': before, 'v-2': original } },
+      },
+      route: [destination(host)],
+    })),
+  },
+  envoy: {
+    routes: rewrittenRoutes.map(({ at, host }) => ({
+      match: { prefix: at },
+      route: to(host, { prefix_rewrite: '/new', host_rewrite_literal: 'rewritten.example' }),
+      request_headers_to_add: [set('v-1', before), set('v-2', original)],
+      response_headers_to_add: [set('v-1', before), set('v-2', original)],
+    })),
+  },
+  client: asks({ path: '/there/a?b' }, { path: '/nobody/c' }),
+}
+
 export const operators: readonly Behaviour[] = [
   written('operators of the request in its headers', 'opsrequest', 'request', [
     '%PROTOCOL%',
@@ -92,6 +126,7 @@ export const operators: readonly Behaviour[] = [
       ],
     },
   ),
+  rewritten,
   written(
     'operators of a reply that the proxy makes',
     'opslocal',
