@@ -5,9 +5,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { Running, type Started } from '../support/running.ts'
+import { freePort } from '../support/sockets.ts'
 
 const runner = resolve(import.meta.dirname, '../../../shared/corpora/http1/run.py')
 
@@ -28,15 +28,6 @@ export interface Doors {
 
 /** The address of the workload: its own, so that its port is free. */
 const address = '127.0.88.1'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof bound === 'object' ? (bound?.port ?? 0) : 0
-}
 
 /** `far.example` and hosts that the corpus names lead to the backend; `web` is the workload. Nothing is retried. */
 function mesh(backendPort: number, ownPort: number): string {

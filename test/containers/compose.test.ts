@@ -1,11 +1,10 @@
 /** The compose examples as a reader runs them: without capture and captured, and a first canary. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
-import { listening } from '../support/upstream.ts'
+import { freePort } from '../support/sockets.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const image = `localhost/outrider-compose:${process.pid}`
@@ -141,11 +140,4 @@ async function ask(url: string, times: number) {
     else seen.other.push(text)
   }
   return seen
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listening(server)
-  await new Promise((done) => server.close(done))
-  return port
 }

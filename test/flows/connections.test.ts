@@ -1,22 +1,11 @@
 /** HTTP connections as clients really use them: several requests at once, half closed, slow, kept. */
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { test } from 'tap'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { everything } from '../support/sockets.ts'
 import { Upstream } from '../support/upstream.ts'
 
 const get = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: web\r\n${more}\r\n`
-
-/** All the peer says until it ends. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done, failed) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', failed)
-  })
-}
 
 /** The bodies `<path>` in the order in which they came. */
 function bodies(text: string): string[] {

@@ -1,47 +1,15 @@
 /** Where endpoints are found: on demand by name, in unix sockets, at the very Pod that was called. */
 import dns from 'node:dns'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { type Test, test } from 'tap'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { TestAuthority } from '../support/certificates.ts'
+import { emptyFolder } from '../support/folder.ts'
 import { Sidecar } from '../support/sidecar.ts'
+import { closing, everything, web } from '../support/sockets.ts'
 import { ask, listening } from '../support/upstream.ts'
-
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
-
-/** Says its name and the Host it was asked for. */
-function web(t: Test, name: string): HttpServer {
-  const server = createHttpServer((asked, reply) => reply.end(`${name} ${asked.headers.host}`))
-  closing(t, server)
-  return server
-}
-
-/** All the peer says until it ends, or the code of the error. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-  })
-}
 
 /** `GET /` as the application sends it to that address. */
 async function get(sidecar: Sidecar, address: string, port: number, host: string): Promise<string> {
@@ -118,8 +86,7 @@ test('DYNAMIC_DNS: TLS goes to the server name it asks for', async (t) => {
 })
 
 test('unix sockets: by path and by abstract name, HTTP and opaque', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-unix-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = emptyFolder(t)
   const path = join(folder, 'web.sock')
   const name = `outrider-test-${process.pid}`
   const server = web(t, 'socket')

@@ -1,57 +1,17 @@
 /** What a Sidecar opens beside captured traffic, and its limits towards the application. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer as createHttpServer, request } from 'node:http'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
+import { request } from 'node:http'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { load } from '../../config/load.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
+import { emptyFolder } from '../support/folder.ts'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { everything, freePort, tcpServer, web } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
-
-async function web(t: Test, name: string): Promise<number> {
-  const server = createHttpServer((asked, reply) => reply.end(`${name} ${asked.headers.host}`))
-  closing(t, server)
-  return listening(server)
-}
-
-async function echo(t: Test): Promise<number> {
-  const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
-  closing(t, server)
-  return listening(server)
-}
-
-async function freePort(address: string): Promise<number> {
-  const server = createServer()
-  const port = await listening(server, address)
-  await new Promise((done) => server.close(done))
-  return port
-}
-
-/** All the peer says until it ends, or the code of the error. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-  })
-}
+const echo = (socket: Socket): unknown => socket.pipe(socket)
 
 function talk(host: string, port: number, said: string): Promise<string> {
   const socket = connect({ host, port, allowHalfOpen: true })
@@ -72,7 +32,7 @@ ${spec}`
 const own = '127.0.84.1'
 
 test('ingress captureMode NONE: the port is opened and leads to the application', async (t) => {
-  const [app, port] = [await web(t, 'app'), await freePort(own)]
+  const [app, port] = [await listening(web(t, 'app')), await freePort(own)]
   const yaml = sidecarYaml(`  ingress:
     - port: { number: ${port}, protocol: HTTP, name: http }
       bind: ${own}
@@ -114,7 +74,7 @@ const one = '{ tcp: { maxConnections: 1 } }'
 const two = '{ tcp: { maxConnections: 2 } }'
 
 test('limits towards the application: of the listener, of the Sidecar, of the DestinationRule', async (t) => {
-  const application = await echo(t)
+  const application = await tcpServer(t, echo)
   const service = (port: number) => `---
 apiVersion: v1
 kind: Service
@@ -159,7 +119,11 @@ spec: { host: me, trafficPolicy: { connectionPool: ${one} } }
 const closed = '  outboundTrafficPolicy: { mode: REGISTRY_ONLY }\n'
 
 test('egress captureMode NONE: a port of its own for its hosts, HTTP and TCP', async (t) => {
-  const [first, second, raw] = [await web(t, 'first'), await web(t, 'second'), await echo(t)]
+  const [first, second, raw] = [
+    await listening(web(t, 'first')),
+    await listening(web(t, 'second')),
+    await tcpServer(t, echo),
+  ]
   const [http, tcp] = [await freePort('127.0.0.1'), await freePort(own)]
   const yaml =
     serviceYaml('first', [first], 'http', http) +
@@ -183,7 +147,7 @@ test('egress captureMode NONE: a port of its own for its hosts, HTTP and TCP', a
 })
 
 test('egress HTTP_PROXY: clients name the host, by absolute target or CONNECT', async (t) => {
-  const [first, port] = [await web(t, 'first'), await freePort('127.0.0.1')]
+  const [first, port] = [await listening(web(t, 'first')), await freePort('127.0.0.1')]
   const yaml =
     serviceYaml('first', [first], 'http', 8080) +
     sidecarYaml(`${closed}  egress:
@@ -200,10 +164,9 @@ test('egress HTTP_PROXY: clients name the host, by absolute target or CONNECT', 
 })
 
 test('egress in a unix socket: HTTP by Host, also over what a former process left', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-egress-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = emptyFolder(t)
   const path = join(folder, 'egress.sock')
-  const first = await web(t, 'first')
+  const first = await listening(web(t, 'first'))
   const yaml =
     serviceYaml('first', [first], 'http', 80) +
     sidecarYaml(`${closed}  egress:
@@ -237,7 +200,7 @@ test('egress in a unix socket: HTTP by Host, also over what a former process lef
 })
 
 test('a listener that the configuration drops is closed, what it carries goes on', async (t) => {
-  const [raw, tcp] = [await echo(t), await freePort(own)]
+  const [raw, tcp] = [await tcpServer(t, echo), await freePort(own)]
   const yaml = (egress: string) => serviceYaml('raw', [raw], 'tcp', tcp) + sidecarYaml(egress)
   const door = `  egress:
     - port: { number: ${tcp}, protocol: TCP, name: tcp }
@@ -258,7 +221,7 @@ test('a listener that the configuration drops is closed, what it carries goes on
 })
 
 test('egressProxy takes unknown traffic, HTTP and opaque; without such a service it is told', async (t) => {
-  const [proxy, raw] = [await web(t, 'proxy'), await echo(t)]
+  const [proxy, raw] = [await listening(web(t, 'proxy')), await tcpServer(t, echo)]
   const policy = (port: number) => `  outboundTrafficPolicy:
     mode: ALLOW_ANY
     egressProxy: { host: out, port: { number: ${port} } }
@@ -284,11 +247,9 @@ test('egressProxy takes unknown traffic, HTTP and opaque; without such a service
 })
 
 test('ingress defaultEndpoint in a unix socket, for captured traffic', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-ingress-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = emptyFolder(t)
   const path = join(folder, 'app.sock')
-  const server = createHttpServer((asked, reply) => reply.end(`app ${asked.headers.host}`))
-  closing(t, server)
+  const server = web(t, 'app')
   await new Promise<void>((done) => server.listen(path, done))
   const yaml = sidecarYaml(`  ingress:
     - port: { number: 8080, protocol: HTTP, name: http }

@@ -1,13 +1,12 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { test } from 'tap'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { everything, freePort } from '../support/sockets.ts'
 import { ask, listening, Upstream } from '../support/upstream.ts'
 
 /** A sidecar with one bound port for `db`, whose Service port declares no protocol. */
 async function bound(target: number) {
-  const free = createServer()
-  const port = await listening(free)
-  await new Promise((done) => free.close(done))
+  const port = await freePort()
   const binds = [{ service: 'db', port: 80, listen: { address: '127.0.0.1', port } }]
   const sidecar = await Sidecar.start({ yaml: serviceYaml('db', [target], 'undeclared'), binds })
   return { sidecar, port }
@@ -22,17 +21,6 @@ function firstBytes(socket: Socket): Promise<string> {
     socket.once('data', (chunk) => done(chunk.toString()))
     socket.once('error', failed)
     socket.once('close', () => done('closed'))
-  })
-}
-
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done, failed) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk
-    })
-    socket.once('error', failed)
-    socket.once('end', () => done(text))
   })
 }
 

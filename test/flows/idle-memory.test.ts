@@ -1,16 +1,15 @@
 /** What a proxy takes that has nothing to do: two workers, the bookinfo mesh, through the launcher. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 
 const limitMiB = 100
 
 function folderOf(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-idle-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = emptyFolder(t)
   for (const name of ['productpage', 'details', 'reviews', 'ratings'])
     writeFileSync(join(folder, `${name}.yaml`), serviceYaml(name, [9080]))
   return folder

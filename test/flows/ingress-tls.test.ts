@@ -1,58 +1,25 @@
 /** Sidecar ingress tls: the proxy ends TLS, and the application hears plain text. */
 import { createHash, X509Certificate } from 'node:crypto'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer as createHttpServer } from 'node:http'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { connect } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { type Test, test } from 'tap'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { type Issued, TestAuthority } from '../support/certificates.ts'
+import { filesOf } from '../support/folder.ts'
 import { Sidecar } from '../support/sidecar.ts'
+import { everything, freePort, tcpServer, web } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
 const authority = new TestAuthority()
 const own = '127.0.85.1'
 
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listening(server, own)
-  await new Promise((done) => server.close(done))
-  return port
-}
-
-/** A folder that ends with the test, and files in it. */
-function folder(t: Test) {
-  const path = mkdtempSync(join(tmpdir(), 'outrider-ingress-'))
-  t.teardown(() => rmSync(path, { recursive: true }))
-  return (name: string, text: string): string => {
-    const file = join(path, name)
-    writeFileSync(`${file}.new`, text)
-    renameSync(`${file}.new`, file)
-    return file
-  }
-}
-
 /** A sidecar whose port ends TLS as `more` says, in front of `application`. */
-async function ending(t: Test, application: number, more: string, protocol = 'HTTPS') {
-  const write = folder(t)
+async function ending(t: Test, target: number, more: string, protocol = 'HTTPS') {
+  const write = filesOf(t)
   const server = authority.issue({ names: ['me.example'] })
   const [cert, key] = [write('cert.pem', server.cert), write('key.pem', server.key)]
   const ca = write('ca.pem', authority.cert)
-  const port = await freePort()
+  const port = await freePort(own)
   const yaml = `
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -62,23 +29,10 @@ spec:
     - port: { number: ${port}, protocol: ${protocol}, name: main }
       bind: ${own}
       captureMode: NONE
-      defaultEndpoint: 127.0.0.1:${application}
+      defaultEndpoint: 127.0.0.1:${target}
       tls: { serverCertificate: ${cert}, privateKey: ${key}, ${more.replace('CA', ca)} }
 `
   return { sidecar: await Sidecar.start({ yaml, captured: true }), port, write }
-}
-
-/** All the peer says until it ends, or the code of the error. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-    socket.on('close', () => done(`closed ${text}`))
-  })
 }
 
 function talk(port: number, said: string, options: ConnectionOptions = {}): Promise<string> {
@@ -93,16 +47,12 @@ function talk(port: number, said: string, options: ConnectionOptions = {}): Prom
   return everything(socket)
 }
 
+const application = (t: Test): Promise<number> => listening(web(t, 'app', ({ url }) => url))
+
 const get = 'GET /a HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n'
 
-async function web(t: Test): Promise<number> {
-  const server = createHttpServer((asked, reply) => reply.end(`app ${asked.url}`))
-  closing(t, server)
-  return listening(server)
-}
-
 test('SIMPLE: HTTPS is decrypted and served like HTTP', async (t) => {
-  const { port, sidecar } = await ending(t, await web(t), 'mode: SIMPLE')
+  const { port, sidecar } = await ending(t, await application(t), 'mode: SIMPLE')
   await using _ = sidecar
   t.match(await talk(port, get), /^HTTP\/1.1 200 OK[\s\S]*app \/a$/)
   await sidecar.recorded(1)
@@ -114,15 +64,14 @@ test('SIMPLE: HTTPS is decrypted and served like HTTP', async (t) => {
 
 test('SIMPLE: opaque bytes of a TLS port, large ones both ways', async (t) => {
   const size = 2_000_000
-  const application = createServer({ allowHalfOpen: true }, (socket) => {
+  const target = await tcpServer(t, (socket) => {
     let bytes = 0
     socket.on('data', (chunk) => {
       bytes += chunk.length
     })
     socket.on('end', () => socket.end(`${bytes} `.padEnd(size, 'x')))
   })
-  closing(t, application)
-  const { port, sidecar } = await ending(t, await listening(application), 'mode: SIMPLE', 'TLS')
+  const { port, sidecar } = await ending(t, target, 'mode: SIMPLE', 'TLS')
   await using _ = sidecar
   const said = await talk(port, 'y'.repeat(size), { allowHalfOpen: true } as ConnectionOptions)
   t.equal(said.length, size)
@@ -167,9 +116,9 @@ const cases = [
 ]
 
 test('clients: whose certificate is asked for, believed, and told when it is not', async (t) => {
-  const application = await web(t)
+  const target = await application(t)
   for (const { more, shows, why, in: let_in = false } of cases) {
-    const { port, sidecar } = await ending(t, application, more)
+    const { port, sidecar } = await ending(t, target, more)
     await using _ = sidecar
     const said = await talk(
       port,
@@ -187,7 +136,7 @@ test('clients: whose certificate is asked for, believed, and told when it is not
 test('versions and cipher suites are those that were listed', async (t) => {
   const more =
     'mode: SIMPLE, minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]'
-  const { port, sidecar } = await ending(t, await web(t), more)
+  const { port, sidecar } = await ending(t, await application(t), more)
   await using _ = sidecar
   t.match(await talk(port, get, { minVersion: 'TLSv1.3' }), /EPROTO|ERR_SSL|ECONNRESET|closed/)
   const socket = connectTls({ host: own, port, ca: authority.cert, servername: 'me.example' })
@@ -198,7 +147,7 @@ test('versions and cipher suites are those that were listed', async (t) => {
 })
 
 test('a client that speaks no TLS is refused, and the proxy lives on', async (t) => {
-  const { port, sidecar } = await ending(t, await web(t), 'mode: SIMPLE')
+  const { port, sidecar } = await ending(t, await application(t), 'mode: SIMPLE')
   await using _ = sidecar
   const socket = connect({ host: own, port })
   socket.write(get)
@@ -209,7 +158,7 @@ test('a client that speaks no TLS is refused, and the proxy lives on', async (t)
 })
 
 test('files that change are shown to the next client, broken ones change nothing', async (t) => {
-  const { port, sidecar, write } = await ending(t, await web(t), 'mode: SIMPLE')
+  const { port, sidecar, write } = await ending(t, await application(t), 'mode: SIMPLE')
   await using _ = sidecar
   const named = async (): Promise<string | undefined> => {
     const socket = connectTls({ host: own, port, ca: authority.cert, servername: 'x' })

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { Running, type Started } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
@@ -25,8 +25,7 @@ function inject(
 
 t.test('faults by command hold in every worker until they end', async (t) => {
   await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
-  const folder = mkdtempSync(join(tmpdir(), 'inject-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
+  const folder = emptyFolder(t)
   writeFileSync(join(folder, 'web.yaml'), serviceYaml('web', [upstream.port]))
   await using running = new Running([
     '--config',

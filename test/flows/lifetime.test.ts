@@ -1,26 +1,17 @@
 /** A proxy from its first to its last moment: changes of its files, death of a worker, its own end. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Test, test } from 'tap'
-import { compile } from '../../config/compile.ts'
-import { load } from '../../config/load.ts'
-import { Supervisor } from '../../proxy/control/supervisor.ts'
-import { HeardLog } from '../control/support.ts'
+import { test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { SteadyLoad } from '../support/load.ts'
 import { Running, type Started } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
+import { startWorkers } from '../support/workers.ts'
 
 const args = ['--workers', '2', '--ip', '127.0.0.1', '--settle-time', '0s']
-
-function emptyFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-lifetime-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
 
 async function ready(running: Running): Promise<{ outbound: number; admin: number }> {
   const { places } = (await running.said(/ is ready after /)) as unknown as Started
@@ -127,41 +118,9 @@ test('a ConfigMap that swaps its ..data link is followed, under load', async (t)
 
 test('a worker that dies is replaced; connections of the other go on', async (t) => {
   await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
-  const workload = {
-    name: 'test',
-    namespace: 'default',
-    serviceAccount: 'default',
-    labels: {},
-    addresses: ['127.0.0.1'],
-  }
-  const files = [{ path: 'web.yaml', text: serviceYaml('web', [upstream.port]) }]
-  const { snapshot } = compile(load(files).resources, workload)
-  let changed: () => void = () => undefined
-  const supervisor = new Supervisor({
-    script: new URL('../../proxy/worker/main.ts', import.meta.url),
-    settings: {
-      workers: 2,
-      outbound: { address: '127.0.0.1', port: 0 },
-      inbound: undefined,
-      explicit: true,
-      binds: [],
-      app: undefined,
-      accessLog: 'off',
-      logLevel: 'info',
-    },
-    log: new HeardLog(),
-    onChange: () => changed(),
-  })
-  t.teardown(() => supervisor.stop())
-  const until = async (is: () => boolean): Promise<void> => {
-    while (!is())
-      await new Promise<void>((done) => {
-        changed = done
-      })
-  }
-  const { outbound } = await supervisor.start()
-  supervisor.publish(snapshot)
-  await until(() => supervisor.settled)
+  const yaml = serviceYaml('web', [upstream.port])
+  await using workers = await startWorkers(yaml, 2)
+  const { outbound, supervisor, until } = workers
   const connectionsOf = async (): Promise<number[]> => {
     const stats = (await supervisor.query('stats')) as Map<number, { connections: number }>
     return [...stats.values()].map(({ connections }) => connections)

@@ -1,11 +1,11 @@
 /** What workers of a running process share about listeners: one log line for all, one owner of a unix socket. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { Running, type Started } from '../support/running.ts'
 import { listening } from '../support/upstream.ts'
 
@@ -57,8 +57,7 @@ function through(path: string): Promise<string> {
 }
 
 test('two workers tell a refused server name once, and one of them serves a unix socket', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-process-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
+  const folder = emptyFolder(t)
   const web = createServer((_, reply) => reply.end('known'))
   const port = await listening(web)
   t.teardown(() => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { Running, type Started } from '../support/running.ts'
+import { freePort } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
 const long = process.env['OUTRIDER_LONG'] === '1'
@@ -155,13 +156,6 @@ test('a slow reader of opaque TCP costs each proxy little memory', {
   judge(t, mesh)
   socket.destroy()
 })
-
-async function freePort(address: string): Promise<number> {
-  const server = createServer()
-  const port = await listening(server, address)
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 function meshYaml(http: number, tcp: number): string {
   return `apiVersion: v1

@@ -3,10 +3,10 @@
  * `OUTRIDER_LONG=1` (`npm test -- --timeout 900 test/flows/soak.test.ts`), otherwise twenty seconds;
  * `OUTRIDER_SOAK_SECONDS` says another time.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { Applications, MixedLoad } from '../support/mixed-load.ts'
 import { Running, type Started } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
@@ -53,8 +53,7 @@ test(`after ${seconds} s of full load nothing is left and memory is back`, {
 }, async (t) => {
   await using applications = new Applications()
   const ports = await applications.open()
-  const folder = mkdtempSync(join(tmpdir(), 'outrider-soak-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = emptyFolder(t)
   const yaml = serviceYaml('web', [ports.http]) + serviceYaml('echo', [ports.echo], 'tcp', 9000)
   writeFileSync(join(folder, 'mesh.yaml'), yaml)
   const quick = ['--settle-time', '0s', '--access-log', '/dev/null']

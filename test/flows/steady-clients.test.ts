@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
 import { Running, type Started } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
@@ -23,8 +23,7 @@ async function steadyClient(port: number, thinkMs: number): Promise<number> {
 for (const settle of ['1s', '0s'])
   test(`SIGTERM with ${settle} to settle: steady clients are told to close, none is cut off`, async (t) => {
     await using upstream = await Upstream.start((_, reply) => reply.end('ok'))
-    const folder = mkdtempSync(join(tmpdir(), 'outrider-steady-'))
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    const folder = emptyFolder(t)
     writeFileSync(join(folder, 'web.yaml'), serviceYaml('web', [upstream.port]))
     await using running = new Running([
       '--config',

@@ -1,7 +1,7 @@
 /** Rules of opaque connections: limits, ages, probes, and how they are introduced to who takes them. */
 import { createServer as createHttpServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { type Test, test } from 'tap'
 import { load } from '../../config/load.ts'
@@ -9,25 +9,8 @@ import type { Connection } from '../../proxy/net/connection.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { closing, everything, open, tcpServer } from '../support/sockets.ts'
 import { ask, listening } from '../support/upstream.ts'
-
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
-
-async function tcpServer(t: Test, onSocket: (socket: Socket) => void) {
-  const server = createServer({ allowHalfOpen: true }, onSocket)
-  closing(t, server)
-  return listening(server)
-}
 
 const rule = (policy: string): string => `---
 apiVersion: networking.istio.io/v1
@@ -48,28 +31,9 @@ async function database(target: number, policy: string) {
   return { sidecar, port: await sidecar.portFor(vip, 5432) }
 }
 
-function open(port: number): Promise<Socket> {
-  return new Promise((done, failed) => {
-    const socket = connect({ port, allowHalfOpen: true }, () => done(socket))
-    socket.once('error', failed)
-  })
-}
-
 /** Like `everything`, also where the connection is reset before it is known to stand. */
 function talk(port: number): Promise<string> {
   return everything(connect({ port, allowHalfOpen: true }))
-}
-
-/** All the peer says until it ends, or the code of the error. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-  })
 }
 
 test('maxConnections: one more is reset, with the limit named; a freed place is used', async (t) => {

@@ -1,35 +1,12 @@
 /** Opaque TCP and TLS by server name, through ports that stand for services (`--bind`) and inbound. */
 import { createServer as createHttpServer } from 'node:http'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Test, test } from 'tap'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { everything, freePort, open, tcpServer } from '../support/sockets.ts'
 import { ask, listening } from '../support/upstream.ts'
-
-/** A TCP server on a free port of loopback that ends with the test. */
-async function serve(t: Test, onSocket: (socket: Socket) => void, address = '127.0.0.1') {
-  const sockets = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => undefined)
-    onSocket(socket)
-  })
-  const port = await listening(server, address)
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return { port, sockets }
-}
-
-async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server: Server = createServer()
-  const port = await listening(server, address)
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 /** A sidecar whose bound port stands for `service`:`servicePort`. */
 async function bound(yaml: string, service = 'db', servicePort = 5432) {
@@ -39,29 +16,10 @@ async function bound(yaml: string, service = 'db', servicePort = 5432) {
   return { sidecar, port, [Symbol.asyncDispose]: () => sidecar[Symbol.asyncDispose]() }
 }
 
-/** All the peer says until it ends, or the code of the error. */
-function everything(socket: Socket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-  })
-}
-
-function open(port: number, address = '127.0.0.1'): Promise<Socket> {
-  return new Promise((done, failed) => {
-    const socket = connect({ port, host: address, allowHalfOpen: true }, () => done(socket))
-    socket.once('error', failed)
-  })
-}
-
 const db = (...ports: number[]): string => serviceYaml('db', ports, 'tcp', 5432)
 
 test('half-close is kept: the reply comes after the end of the request', async (t) => {
-  const { port: target } = await serve(t, async (socket) => {
+  const target = await tcpServer(t, async (socket) => {
     const asked = await everything(socket)
     socket.end(`${asked.length} bytes`)
   })
@@ -83,7 +41,7 @@ test('a reset of the server is a reset for the client, and the other way round',
   const clientReset = new Promise<string>((done) => {
     seen = done
   })
-  const { port: target } = await serve(t, (socket) => {
+  const target = await tcpServer(t, (socket) => {
     socket.once('data', (chunk) => {
       if (chunk.toString() === 'reset me') socket.resetAndDestroy()
       else void everything(socket).then(seen)
@@ -117,7 +75,7 @@ test('an endpoint that refuses connections resets the client, and the record say
 
 test('connections are split by the weights of tcp routes', async (t) => {
   const say = (name: string) => (socket: Socket) => socket.end(name)
-  const [one, two] = await Promise.all([serve(t, say('1')), serve(t, say('2'))])
+  const [one, two] = await Promise.all([tcpServer(t, say('1')), tcpServer(t, say('2'))])
   const rules = `---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -131,9 +89,9 @@ spec:
         - { destination: { host: db-two, port: { number: 5432 } }, weight: 20 }
 `
   const yaml = [
-    db(one.port),
-    serviceYaml('db-one', [one.port], 'tcp', 5432),
-    serviceYaml('db-two', [two.port], 'tcp', 5432),
+    db(one),
+    serviceYaml('db-one', [one], 'tcp', 5432),
+    serviceYaml('db-two', [two], 'tcp', 5432),
     rules,
   ]
   await using proxy = await bound(yaml.join(''))
@@ -151,7 +109,7 @@ spec:
 })
 
 test('a connection without traffic ends after tcp.idleTimeout', async (t) => {
-  const { port: target } = await serve(t, (socket) => socket.resume())
+  const target = await tcpServer(t, (socket) => socket.resume())
   const policy = `---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -174,7 +132,7 @@ async function clientHello(t: Test, servername: string): Promise<Buffer> {
   const hello = new Promise<Buffer>((done) => {
     got = done
   })
-  const { port } = await serve(t, (socket) => socket.once('data', got))
+  const port = await tcpServer(t, (socket) => socket.once('data', got))
   const client = connectTls({ port, servername })
   client.on('error', () => undefined)
   const bytes = await hello
@@ -185,7 +143,7 @@ async function clientHello(t: Test, servername: string): Promise<Buffer> {
 test('TLS is routed by server name, and every byte of it arrives', async (t) => {
   const say = (name: string) => (socket: Socket) =>
     socket.once('data', (chunk) => socket.end(`${name} ${chunk.length}`))
-  const [one, two] = await Promise.all([serve(t, say('one')), serve(t, say('two'))])
+  const [one, two] = await Promise.all([tcpServer(t, say('one')), tcpServer(t, say('two'))])
   const rules = `---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -199,9 +157,9 @@ spec:
       route: [{ destination: { host: web-two, port: { number: 443 } } }]
 `
   const yaml = [
-    serviceYaml('web', [one.port], 'tls', 443),
-    serviceYaml('web-one', [one.port], 'tls', 443),
-    serviceYaml('web-two', [two.port], 'tls', 443),
+    serviceYaml('web', [one], 'tls', 443),
+    serviceYaml('web-one', [one], 'tls', 443),
+    serviceYaml('web-two', [two], 'tls', 443),
     rules.replace('hosts: [web]', "hosts: [one.example, '*.two.example', web]"),
   ]
   await using proxy = await bound(yaml.join(''), 'web', 443)

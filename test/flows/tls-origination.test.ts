@@ -1,32 +1,18 @@
 /** DestinationRule tls: connections to services in TLS, and refused rather than made in plain text. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import { type Test, test } from 'tap'
 import { load } from '../../config/load.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { TestAuthority } from '../support/certificates.ts'
+import { filesOf } from '../support/folder.ts'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
 import { ask, listening } from '../support/upstream.ts'
 
 const authority = new TestAuthority()
 const stranger = new TestAuthority('Nobody')
-
-/** A folder that ends with the test, and files in it. */
-function folder(t: Test) {
-  const path = mkdtempSync(join(tmpdir(), 'outrider-tls-'))
-  t.teardown(() => rmSync(path, { recursive: true }))
-  return (name: string, text: string): string => {
-    const file = join(path, name)
-    writeFileSync(`${file}.new`, text)
-    renameSync(`${file}.new`, file)
-    return file
-  }
-}
 
 /** An HTTPS server that says which server name the client asked for. */
 async function httpsServer(t: Test, options: TlsOptions, handler?: RequestListener) {
@@ -68,7 +54,7 @@ spec:
 ${more}`
 
 test('plain HTTP of the application leaves as HTTPS, by the name it asked for', async (t) => {
-  const ca = folder(t)('ca.pem', authority.cert)
+  const ca = filesOf(t)('ca.pem', authority.cert)
   const { names, port } = await httpsServer(t, authority.issue({ names: ['web.example'] }))
   const yaml = entry(port) + rule(`{ mode: SIMPLE, caCertificates: ${ca} }`)
   await using sidecar = await Sidecar.start({ yaml })
@@ -81,7 +67,7 @@ test('plain HTTP of the application leaves as HTTPS, by the name it asked for', 
 })
 
 test("Istio's sample: port 80 is rewritten to 443 and leaves in TLS", async (t) => {
-  const ca = folder(t)('ca.pem', authority.cert)
+  const ca = filesOf(t)('ca.pem', authority.cert)
   const { port } = await httpsServer(t, authority.issue({ names: ['www.googleapis.com'] }))
   const yaml = `---
 apiVersion: networking.istio.io/v1
@@ -118,7 +104,7 @@ spec:
 })
 
 test('each host gets connections of its own, agreed on under its name', async (t) => {
-  const ca = folder(t)('ca.pem', authority.cert)
+  const ca = filesOf(t)('ca.pem', authority.cert)
   const { names, port } = await httpsServer(t, authority.issue({ names: ['*.web.example'] }))
   const hosts = "['*.web.example']"
   const yaml =
@@ -177,7 +163,7 @@ const refusals = [
 
 for (const { issued, tls, what, why } of refusals)
   test(`refused with the place that asks for TLS: ${what}`, async (t) => {
-    const ca = folder(t)('ca.pem', authority.cert)
+    const ca = filesOf(t)('ca.pem', authority.cert)
     let served = 0
     const { port } = await httpsServer(t, issued, (_, reply) => reply.end(`${served++}`))
     await using sidecar = await Sidecar.start({ yaml: entry(port) + rule(tls(ca)) })
@@ -191,7 +177,7 @@ for (const { issued, tls, what, why } of refusals)
   })
 
 test('names: listed ones, those of the ServiceEntry, sni, and none at all', async (t) => {
-  const ca = folder(t)('ca.pem', authority.cert)
+  const ca = filesOf(t)('ca.pem', authority.cert)
   const issued = authority.issue({ names: ['inner.example', 'spiffe://td/ns/x/sa/y'] })
   const { names, port } = await httpsServer(t, issued)
   const accepted = [
@@ -214,7 +200,7 @@ test('names: listed ones, those of the ServiceEntry, sni, and none at all', asyn
 })
 
 test('MUTUAL shows the certificate, and its files are read again when they change', async (t) => {
-  const write = folder(t)
+  const write = filesOf(t)
   const ca = write('ca.pem', authority.cert)
   const first = authority.issue({ names: ['spiffe://td/first'] })
   const [cert, key] = [write('cert.pem', first.cert), write('key.pem', first.key)]
@@ -273,7 +259,7 @@ test('a server that speaks no TLS is named as such', async (t) => {
 })
 
 async function tcpThroughTls(t: Test, onSocket: (socket: TLSSocket) => void) {
-  const ca = folder(t)('ca.pem', authority.cert)
+  const ca = filesOf(t)('ca.pem', authority.cert)
   const issued = authority.issue({ names: ['db.default.svc.cluster.local'] })
   const server = createTlsServer({ ...issued, allowHalfOpen: true }, onSocket)
   const sockets = new Set<Socket>()

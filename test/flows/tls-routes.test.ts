@@ -1,28 +1,16 @@
 /** VirtualService tls and tcp: real TLS through captured ports and through CONNECT tunnels. */
 import { createServer as createHttpServer } from 'node:http'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { connect, createServer } from 'node:net'
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { type Test, test } from 'tap'
 import { load } from '../../config/load.ts'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { closing, everything, web } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
 const authority = new TestAuthority()
-
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
 
 /** Says its name to whoever completes a handshake. */
 async function tlsServer(t: Test, name: string, names: readonly string[], address = '127.0.0.1') {
@@ -38,19 +26,6 @@ async function tcpServer(t: Test, name: string, address = '127.0.0.1', port = 0)
   const server = createServer({ allowHalfOpen: true }, (socket) => socket.end(name))
   closing(t, server)
   return listening(server, address, port)
-}
-
-/** All that the server says, or the code of the error. */
-function everything(socket: Socket | TLSSocket): Promise<string> {
-  return new Promise((done) => {
-    let text = ''
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1')
-    })
-    socket.on('end', () => done(text))
-    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-    socket.on('close', () => done(`closed ${text}`))
-  })
 }
 
 async function overTls(port: number, servername: string): Promise<string> {
@@ -269,9 +244,7 @@ spec:
 test('resolution NONE goes to the address that was dialed, on its targetPort', async (t) => {
   const own = '127.0.81.1'
   const port = await tcpServer(t, 'here', own)
-  const http = createHttpServer((asked, reply) => reply.end(`web ${asked.headers.host}`))
-  closing(t, http)
-  const httpPort = await listening(http, own)
+  const httpPort = await listening(web(t, 'web'), own)
   const entries = `---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

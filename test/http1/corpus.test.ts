@@ -1,9 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import t from 'tap'
+import { freePort } from '../support/sockets.ts'
 import { CorpusProxy } from './corpus-proxy.ts'
 
 const runner = resolve(import.meta.dirname, '../../../shared/corpora/http1/run.py')
@@ -19,14 +18,6 @@ function whyNot(): string | false {
 
 const skip = whyNot()
 t.setTimeout(600_000)
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => server.close(done))
-  return port
-}
 
 interface Judged {
   readonly output: string

@@ -1,6 +1,6 @@
 /** TLS of the client over real sockets: whom it believes, what it keeps, how it says what went wrong. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
@@ -12,6 +12,7 @@ import type { Connection } from '../../proxy/net/connection.ts'
 import { dialsUnderWay, SocketDialer } from '../../proxy/net/dial.ts'
 import { ClientTls, type ClientTlsSettings } from '../../proxy/net/tls.ts'
 import { TestAuthority } from '../support/certificates.ts'
+import { closing } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
 let now = 0
@@ -30,18 +31,6 @@ function file(name: string, text: string): string {
 }
 const ca = file('ca.pem', authority.cert)
 
-function closing(t: Test, server: Server): void {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-}
-
 async function serve(t: Test, options: TlsOptions) {
   const reused: boolean[] = []
   const server = createTlsServer(options, (socket) => {
@@ -54,7 +43,10 @@ async function serve(t: Test, options: TlsOptions) {
   return { port: await listening(server), reused }
 }
 
-function trusting(settings: Partial<ClientTlsSettings> = {}): ClientTls {
+function trusting(
+  settings: Partial<ClientTlsSettings> = {},
+  onStale?: (problem: string) => void,
+): ClientTls {
   const all = {
     subjectAltNames: [],
     caCertificates: ca,
@@ -65,7 +57,7 @@ function trusting(settings: Partial<ClientTlsSettings> = {}): ClientTls {
     unusable: '',
     ...settings,
   }
-  return new ClientTls(all, clock, () => 'the test')
+  return new ClientTls(all, clock, () => 'the test', onStale)
 }
 
 /** What the server says first, or why there is no connection. */
@@ -143,6 +135,27 @@ test('a key that does not belong to the certificate is told as what it is', asyn
   const tls = trusting({ clientCertificate, privateKey: file('key.pem', two.key) })
   const refused = (await dial(port, tls, 'a.example')) as ProxyError
   t.match(refused.message, /key values mismatch.*asked for by the test/)
+})
+
+test('a file of authorities that holds none, or half of one, is told; the former ones stay in force', async (t) => {
+  const { port } = await serve(t, authority.issue({ names: ['a.example'] }))
+  for (const [text, why] of [
+    ['nothing', /caCertificates .*none.pem holds no certificate.*asked for by the test/],
+    [authority.cert.slice(0, 200), /holds a certificate that cannot be read/],
+    [authority.cert.replace('MII', 'MIX'), /holds a certificate that cannot be read/],
+    [`${authority.cert}-----BEGIN CERTIFICATE-----\nMIIB`, /cannot be read/],
+  ] as const) {
+    const refused = await dial(port, trusting({ caCertificates: file('none.pem', text) }), 'a.example')
+    t.match((refused as ProxyError).message, why)
+  }
+  const told: string[] = []
+  const authorities = file('changing.pem', `# ours\n${authority.cert}`)
+  const tls = trusting({ caCertificates: authorities }, (problem) => told.push(problem))
+  t.equal(await dial(port, tls, 'a.example'), 'hello')
+  file('changing.pem', 'half a fi')
+  now += 1_000
+  t.equal(await dial(port, tls, 'a.example'), 'hello')
+  t.match(told, [/changing.pem holds no certificate.*the former files stay in force/])
 })
 
 test('a server that never answers the handshake is given up at the deadline', async (t) => {

@@ -6,23 +6,10 @@ import { rankOf } from '../../proxy/upstream/locality.ts'
 import type { PickRequest } from '../../proxy/upstream/picker.ts'
 import { loadOfLevels } from '../../proxy/upstream/priorities.ts'
 import { zoneWeights } from '../../proxy/upstream/zone-balance.ts'
-import { clusterSpec, endpointSpec, firstTry, World } from './fakes.ts'
+import { clusterSpec, endpointSpec, firstTry, outlierSpec, World } from './fakes.ts'
 
-const outliers = (minHealthPercent: number): ClusterSpec['outlierDetection'] => ({
-  consecutive5xx: 5,
-  consecutiveGatewayErrors: 0,
-  consecutiveLocalOrigin: 0,
-  splitLocalOrigin: false,
-  intervalMs: 10_000,
-  baseEjectionMs: 30_000,
-  maxEjectionMs: 300_000,
-  maxEjectionPercent: 100,
-  alwaysEjectOne: false,
-  minHealthPercent,
-  errorStatuses: [],
-  failurePercentage: 0,
-  successRateFactor: 0,
-})
+const outliers = (minHealthPercent: number): ClusterSpec['outlierDetection'] =>
+  outlierSpec({ maxEjectionPercent: 100, minHealthPercent })
 
 class Choice {
   readonly candidates: Candidates
