@@ -86,6 +86,8 @@ export class FaultDesk {
     if (typeof host !== 'string') return host.complaint
     const port = query.get('port')
     if (port !== null && !/^\d{1,5}$/.test(port)) return `"${port}" is no port`
+    const missing = this.missing(host, port, query.get('subset'), query.get('rule'))
+    if (missing !== undefined) return missing
     const ms = query.has('for') ? (goDurationMs(query.get('for')!) ?? 0) : defaultMs
     if (ms <= 0 || ms > longestMs)
       return `"${query.get('for')}" is no time such as 30s or 5m, of at most 24h`
@@ -119,7 +121,35 @@ export class FaultDesk {
     const known = new Set([...snapshot.clusters.values()].map(({ service }) => service))
     if (known.has(host)) return host
     const hint = didYouMean(host, [...known])
-    return { complaint: `this proxy knows no service ${host}${hint === '' ? '' : `: ${hint}`}` }
+    return { complaint: `this proxy knows no service ${host}${hint === '' ? '' : `. ${hint}`}` }
+  }
+
+  /** A narrowing that nothing here meets would disturb nobody, silently. */
+  private missing(
+    host: string,
+    port: string | null,
+    subset: string | null,
+    rule: string | null,
+  ): string | undefined {
+    const snapshot = this.options.snapshot()
+    if (snapshot === undefined) return undefined
+    const all = [...snapshot.clusters.values()]
+    const clusters = host === '*' ? all : all.filter(({ service }) => service === host)
+    const complain = (what: string, word: string, known: readonly string[]) => {
+      if (known.includes(word)) return undefined
+      const hint = didYouMean(word, [...new Set(known)])
+      return `${host === '*' ? 'this proxy' : host} has no ${what} ${word}${hint === '' ? '' : `. ${hint}`}`
+    }
+    const ports = clusters.map((cluster) => String(cluster.port))
+    const wrongPort = port === null ? undefined : complain('port', String(Number(port)), ports)
+    if (wrongPort !== undefined) return wrongPort
+    const subsets = clusters.flatMap((cluster) => (cluster.subset === '' ? [] : [cluster.subset]))
+    const wrongSubset = subset === null ? undefined : complain('subset', subset, subsets)
+    if (wrongSubset !== undefined || rule === null) return wrongSubset
+    const rules = ruleNames(snapshot)
+    if (rules.some((name) => name === rule || name.startsWith(`${rule}.`))) return undefined
+    const hint = didYouMean(rule, rules)
+    return `this proxy has no rule named ${rule}${hint === '' ? '' : `. ${hint}`}`
   }
 
   private replace(leases: readonly FaultLease[]): void {
@@ -138,4 +168,12 @@ export class FaultDesk {
       if (until <= now) this.options.log.info({ lease: id }, `faults for ${host} are over: ${text}`)
     this.replace(kept)
   }
+}
+
+function ruleNames({ outbound }: Snapshot): string[] {
+  const names = new Set<string>()
+  for (const { http } of outbound.listeners)
+    for (const { routes } of http?.virtualHosts ?? [])
+      for (const { name } of routes) if (name !== '') names.add(name)
+  return [...names]
 }

@@ -58,7 +58,7 @@ export function answerRedirect(exchange: Answering, { redirect }: RedirectAction
 
 export function answerDirectly(exchange: Answering, { body, status }: DirectAction): void {
   const head = new ResponseHead(status)
-  if (body.length > 0) head.headers.append('content-type', 'text/plain')
+  if (body.length > 0 && !isBodiless(status)) head.headers.append('content-type', 'text/plain')
   head.headers.append('date', new Date().toUTCString())
   answer(exchange, head, body, 'direct_response')
 }
@@ -91,10 +91,16 @@ function note(record: ExchangeRecord, head: ResponseHead, details: string): void
 
 function answerWith(exchange: Answering, head: ResponseHead, body: Buffer): void {
   const { record, stream } = exchange
-  record.responseBytes = stream.head.method === 'HEAD' ? 0 : body.length
+  const bodiless = stream.head.method === 'HEAD' || isBodiless(head.status)
+  record.responseBytes = bodiless ? 0 : body.length
   const sink = stream.reply(head, body.length)
   if (body.length > 0) sink.write(body)
   sink.end()
+}
+
+/** The codec drops what is written behind such a head. */
+function isBodiless(status: number): boolean {
+  return status === 204 || status === 304
 }
 
 /** Built-in decisions have no file to point to. */

@@ -72,5 +72,10 @@ function concerns(lease: FaultLease, cluster: string, rule: string): boolean {
   if (lease.host !== '*' && lease.host !== host) return false
   if (lease.port !== undefined && lease.port !== Number(port)) return false
   if (lease.subset !== undefined && lease.subset !== subset) return false
-  return lease.route === undefined || lease.route === rule
+  return lease.route === undefined || isOfRule(rule, lease.route)
+}
+
+/** A route is called like its rule, or `rule.block` where its match block has a name too. */
+function isOfRule(route: string, rule: string): boolean {
+  return route === rule || route.startsWith(`${rule}.`)
 }

@@ -1,15 +1,24 @@
 import t from 'tap'
-import type { ClusterSpec, FaultLease } from '../../config/snapshot.ts'
+import type { ClusterSpec, FaultLease, OutboundListenerSpec } from '../../config/snapshot.ts'
 import { FaultDesk } from '../../proxy/control/fault-desk.ts'
 import { startSidecar } from './sidecar-support.ts'
 import { HeardLog, snapshotOf } from './support.ts'
 
 const snapshot = {
   ...snapshotOf('v1'),
+  outbound: {
+    ...snapshotOf('v1').outbound,
+    listeners: [
+      {
+        http: { virtualHosts: [{ routes: [{ name: 'main' }, { name: 'other.block' }] }] },
+      } as unknown as OutboundListenerSpec,
+    ],
+  },
   clusters: new Map(
     ['reviews', 'ratings'].map((name) => {
       const service = `${name}.default.svc.cluster.local`
-      return [name, { service } as ClusterSpec]
+      const subset = name === 'reviews' ? 'v1' : ''
+      return [name, { service, subset, port: 80 } as ClusterSpec]
     }),
   ),
 }
@@ -91,10 +100,24 @@ t.test('what cannot be done is said in one sentence', async (t) => {
     ['host=reviews&fault=refuse&seed=x', /"x" is no whole number/],
     ['host=reviews&fault=refuse&placement=up', /neither before-retries nor each-try/],
     ['host=reviews&fault=refuse&port=http', /"http" is no port/],
+    [
+      'host=reviews&fault=refuse&port=81',
+      /^reviews\.default\.svc\.cluster\.local has no port 81. Did you mean "80"/,
+    ],
+    ['host=reviews&fault=refuse&subset=v2', /has no subset v2\. Did you mean "v1"\?/],
+    [
+      'host=ratings&fault=refuse&subset=v1',
+      /ratings\.default\.svc\.cluster\.local has no subset v1$/,
+    ],
+    ['host=*&fault=refuse&subset=nope', /^this proxy has no subset nope/],
+    ['host=reviews&fault=refuse&rule=mian', /no rule named mian. Did you mean "main"/],
+    ['host=reviews&fault=refuse&rule=mai', /no rule named mai/],
     ['host=reviews&fault=refuse&fr=5s', /there is no parameter fr: Did you mean "for"/],
   ] as const)
     t.match(add(words), complaint, words)
   t.same(faults.list(), [])
+  t.match(add('host=reviews&fault=refuse&rule=other&subset=v1'), { route: 'other' })
+  faults.close()
 })
 
 t.test('the page /faults lists, sets and clears', async (t) => {

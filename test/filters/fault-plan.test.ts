@@ -100,6 +100,8 @@ t.test('a lease concerns its service, port, subset and rule, until its end', asy
   t.ok(leases.active)
   t.equal(count(web), 3)
   t.equal(count(web, 'other'), 2)
+  t.equal(count(web, 'r.named-block'), 3, 'a route of a match block that has a name')
+  t.equal(count(web, 'rest'), 2)
   t.equal(count('outbound|81|v2|web.default.svc.cluster.local'), 5)
   t.equal(count('outbound|80||db.default.svc.cluster.local'), 1)
   t.equal(count('inbound|80||'), 0)
