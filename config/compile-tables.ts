@@ -134,26 +134,30 @@ export class TableBuilder {
   }
 
   // --- which VirtualService owns a host ---------------------------------------------------------------
-  /** The first that has usable rules owns the host whole; the most specific wildcard without an exact one. */
+  /**
+   * Of those that name the host the first that has usable rules owns it whole. Of wildcards it is the first
+   * of the most specific ones, usable or not: Istio assigns them before it looks at their rules.
+   */
   private find(hostname: string, port: number): Owned {
     const skipped: SkippedRuleSpec[] = []
+    const exact = this.exact.get(hostname)
+    let winner: MeshRoutes | undefined
     let won: Owned | undefined
-    for (const routes of this.candidates(hostname)) {
-      if (won !== undefined) {
-        skipped.push(shadowed(placeOf(won.owner!.source), routes, won.routes.length))
+    for (const routes of exact ?? this.coveringBest(hostname)) {
+      if (winner !== undefined) {
+        skipped.push(shadowed(placeOf(winner.source), routes, won?.routes.length ?? 0))
         continue
       }
       const owned = this.owned(routes, port)
       if (owned.owner === undefined) skipped.push(...owned.skipped)
       else won = owned
+      if (won !== undefined || exact === undefined) winner = routes
     }
     if (won === undefined) return { routes: [], skipped, owner: undefined }
     return skipped.length === 0 ? won : { ...won, skipped: [...won.skipped, ...skipped] }
   }
 
-  private candidates(hostname: string): readonly MeshRoutes[] {
-    const exact = this.exact.get(hostname)
-    if (exact !== undefined) return exact
+  private coveringBest(hostname: string): readonly MeshRoutes[] {
     const best = this.wildcards.find(({ host }) => hostCovers(host, hostname))
     if (best === undefined) return []
     return this.wildcards.filter(({ host }) => host === best.host).map(({ routes }) => routes)

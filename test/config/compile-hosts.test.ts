@@ -258,6 +258,28 @@ t.test('the most specific host wins: exact, then the longer wildcard (§2.2)', a
   t.same(view.told(80, 'z.foo.com'), ['http[0] -> outbound|80|wide|z.foo.com x1'])
 })
 
+t.test(
+  'of two with one wildcard the first owns what it covers, without a usable rule too',
+  async (t) => {
+    const view = viewOf(
+      service('a', { ports: ['http:80', 'http-b:81'] }) +
+        vs(
+          'a',
+          ['*.svc.cluster.local'],
+          [{ match: [{ port: 80 }], ...to('a', { subset: 'one' }) }],
+        ) +
+        vs('b', ['*.svc.cluster.local'], [to('a', { subset: 'two' })]) +
+        vs('c', ['*.local'], [to('a', { subset: 'three' })]),
+    )
+    t.same(view.told(80, 'a'), ['http[0].match[0] -> outbound|80|one|a x1'])
+    t.equal(view.routes(81, 'a')[0]?.name, 'default')
+    t.match(view.host(81, 'a')?.skipped, [
+      { path: 'http[0].match[0]', reason: 'it is for port 80, this is port 81' },
+      { origin: { name: 'b' }, reason: /^VirtualService default\/a .* owns this host/ },
+    ])
+  },
+)
+
 t.test('hosts of one VirtualService share their routes', async (t) => {
   const view = viewOf(service('a', http) + service('b', http) + vs('x', ['a', 'b'], [to('a')]))
   t.equal(view.host(80, 'a')?.routes, view.host(80, 'b')?.routes)
