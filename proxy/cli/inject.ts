@@ -1,14 +1,9 @@
 /** `outrider inject`: faults on purpose in a running proxy, for a while. */
-import { type Command, Option } from 'commander'
-import { ports } from '../../config/ports.ts'
+import type { Command } from 'commander'
 import { StartFailure } from '../control/start-failure.ts'
+import { type AdminPlace, adminUrl, withAdminPlace } from './admin-place.ts'
 
-interface Where {
-  readonly adminAddress: string
-  readonly adminPort: string
-}
-
-interface SetOptions extends Where {
+interface SetOptions extends AdminPlace {
   readonly for?: string
   readonly port?: string
   readonly subset?: string
@@ -33,7 +28,7 @@ export function register(program: Command): void {
     .command('inject')
     .description('Disturb calls of a running proxy on purpose, for a while.')
     .addHelpText('after', help)
-  withPlace(inject.command('set'))
+  withAdminPlace(inject.command('set'))
     .description('Disturb calls to a service.')
     .argument('<host>', 'the service, as in a VirtualService; * for all')
     .argument('<faults>', 'what to do, and to how many of the requests')
@@ -44,28 +39,14 @@ export function register(program: Command): void {
     .option('--seed <number>', 'decide by the request id: the same requests fail again')
     .option('--each-try', 'delays and aborts in every try, below retries and timeouts')
     .action(set)
-  withPlace(inject.command('list'))
+  withAdminPlace(inject.command('list'))
     .description('Say what is disturbed now.')
-    .action((options: Where) => call(options, 'GET', {}))
-  withPlace(inject.command('clear'))
+    .action((options: AdminPlace) => call(options, 'GET', {}))
+  withAdminPlace(inject.command('clear'))
     .description('End one, or all.')
     .argument('[number]', 'as set and list have named it')
-    .action((id: string | undefined, options: Where) =>
+    .action((id: string | undefined, options: AdminPlace) =>
       call(options, 'POST', { clear: id ?? 'all' }),
-    )
-}
-
-function withPlace(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--admin-address <address>', 'where the admin port is')
-        .env('OUTRIDER_ADMIN_ADDRESS')
-        .default('127.0.0.1'),
-    )
-    .addOption(
-      new Option('--admin-port <port>', 'admin port of the proxy')
-        .env('OUTRIDER_ADMIN_PORT')
-        .default(String(ports.admin)),
     )
 }
 
@@ -85,14 +66,13 @@ async function set(host: string, fault: string, options: SetOptions): Promise<vo
 }
 
 async function call(
-  { adminAddress, adminPort }: Where,
+  place: AdminPlace,
   method: 'GET' | 'POST',
   asked: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(asked)) if (value !== undefined) query.set(name, value)
-  const host = adminAddress.includes(':') ? `[${adminAddress}]` : adminAddress
-  const { status, text } = await fetchText(`http://${host}:${adminPort}/faults?${query}`, method)
+  const { status, text } = await fetchText(adminUrl(place, `/faults?${query}`), method)
   if (status !== 200) throw new StartFailure(text.trim(), status === 400 ? 2 : 1)
   process.stdout.write(text)
 }

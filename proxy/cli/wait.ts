@@ -2,12 +2,11 @@
 import { type Command, Option } from 'commander'
 import { ports } from '../../config/ports.ts'
 import { StartFailure } from '../control/start-failure.ts'
+import { type AdminPlace, adminUrl, withAdminPlace } from './admin-place.ts'
 
-interface WaitOptions {
+interface WaitOptions extends AdminPlace {
   readonly configVersion?: string
   readonly timeout: string
-  readonly adminAddress: string
-  readonly adminPort: string
   readonly healthPort: string
   readonly quiet: boolean
 }
@@ -24,21 +23,12 @@ As a container health check (one look, no waiting):
   HEALTHCHECK CMD ["outrider", "wait", "--timeout", "0"]`
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('wait')
     .description('Wait until a running proxy is ready; also good as a container health check.')
     .option('--config-version <version>', 'wait until every worker runs this version')
     .option('--timeout <duration>', 'give up after this long: 30s, 500ms, 2m, plain seconds', '60s')
-    .addOption(
-      new Option('--admin-address <address>', 'where the admin port is')
-        .env('OUTRIDER_ADMIN_ADDRESS')
-        .default('127.0.0.1'),
-    )
-    .addOption(
-      new Option('--admin-port <port>', 'admin port of the proxy')
-        .env('OUTRIDER_ADMIN_PORT')
-        .default(String(ports.admin)),
-    )
+  withAdminPlace(command)
     .addOption(
       new Option('--health-port <port>', 'health port of the proxy')
         .env('OUTRIDER_HEALTH_PORT')
@@ -53,11 +43,10 @@ const lookEveryMs = 100
 
 async function wait(options: WaitOptions): Promise<void> {
   const { configVersion } = options
-  const { adminAddress: address } = options
   const page =
     configVersion === undefined
       ? `http://127.0.0.1:${options.healthPort}/healthz/ready`
-      : `http://${address.includes(':') ? `[${address}]` : address}:${options.adminPort}/ready?version=${encodeURIComponent(configVersion)}`
+      : adminUrl(options, `/ready?version=${encodeURIComponent(configVersion)}`)
   const deadline = performance.now() + milliseconds(options.timeout)
   let seen = await look(page)
   while (!seen.ready && performance.now() < deadline) {
