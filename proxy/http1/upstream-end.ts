@@ -21,9 +21,18 @@ export function closedAwaitingReply(
 export function closedError(detail: string, cause: ProxyError | undefined): ProxyError {
   const message =
     detail === 'closed_before_reply'
-      ? 'The upstream closed the connection before it replied.'
+      ? `The upstream closed the connection before it replied${alertIn(cause)}.`
       : 'The upstream closed the connection before its reply was complete.'
   return new ProxyError(ErrorCode.UpstreamClosed, Side.Upstream, { detail, message, cause })
+}
+
+/** What a server that speaks TLS says as it closes, as for a certificate that it misses. */
+function alertIn(failure: ProxyError | undefined): string {
+  const { code = '' } = (failure?.cause ?? {}) as NodeJS.ErrnoException
+  const [, alert] = /^ERR_SSL_\w*?ALERT_(\w+)$/.exec(code) ?? []
+  return alert === undefined
+    ? ''
+    : `, with the TLS alert "${alert.toLowerCase().replaceAll('_', ' ')}"`
 }
 
 /** Closed inside a head or a body: as Envoy sees it, a breach of HTTP rather than a connection that went. */

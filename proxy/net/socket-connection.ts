@@ -62,7 +62,11 @@ export class SocketConnection implements Connection, OutletOwner {
     this.outlet = new Outlet(this, socket)
     openConnections.count++
     if (viaData) socket.on('data', (chunk: Buffer) => this.receivedData(chunk))
-    socket.on('end', () => this.receiver.onEnd())
+    socket.on('end', () => {
+      // An alert of TLS comes as an error and then an end: that is no orderly one.
+      if (this.failure === undefined) this.receiver.onEnd()
+      else socket.destroy()
+    })
     socket.on('error', (cause: NodeJS.ErrnoException) => {
       this.failure ??= this.broken(cause.code ?? cause.message, cause)
     })

@@ -13,7 +13,7 @@ import { Side } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
 import { ConnectionStream } from './connection-stream.ts'
 import { SocketConnection } from './socket-connection.ts'
-import { readNamed, WatchedFiles } from './watched-files.ts'
+import { readAuthorities, readNamed, WatchedFiles } from './watched-files.ts'
 
 export interface ServerTlsSettings {
   readonly serverCertificate: string
@@ -95,7 +95,7 @@ export class ServerTls {
     const material: SecureContextOptions = {
       cert: readNamed(serverCertificate, 'serverCertificate'),
       key: readNamed(privateKey, 'privateKey'),
-      ...(caCertificates === '' ? {} : { ca: readNamed(caCertificates, 'caCertificates') }),
+      ...(caCertificates === '' ? {} : { ca: readAuthorities(caCertificates) }),
       ...(caCrl === '' ? {} : { crl: readNamed(caCrl, 'caCrl') }),
       ...(cipherSuites.length === 0 ? {} : { ciphers: cipherSuites.join(':') }),
       minVersion: this.settings.minVersion,

@@ -13,7 +13,7 @@ import {
   type SecureContextOptions,
 } from 'node:tls'
 import type { Clock } from '../base/clock.ts'
-import { readNamed, WatchedFiles } from './watched-files.ts'
+import { readAuthorities, readNamed, WatchedFiles } from './watched-files.ts'
 
 export interface ClientTlsSettings {
   /** One of them must be in the certificate; empty: the name of the server must be. */
@@ -117,8 +117,7 @@ export class ClientTls {
 
   private material(): SecureContextOptions {
     const { caCertificates, caCrl, clientCertificate, privateKey } = this.settings
-    const ca =
-      caCertificates === '' ? systemAuthorities() : readNamed(caCertificates, 'caCertificates')
+    const ca = caCertificates === '' ? systemAuthorities() : readAuthorities(caCertificates)
     return {
       minVersion: 'TLSv1.2',
       ...(ca === undefined ? {} : { ca }),

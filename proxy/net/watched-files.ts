@@ -1,4 +1,5 @@
 /** Something made of files, made again when one of them changes; the last good one stays in force. */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 
@@ -60,5 +61,28 @@ export function readNamed(path: string, field: string): Buffer {
   } catch (cause) {
     const { code = '' } = cause as NodeJS.ErrnoException
     throw new TypeError(`${field} ${path} cannot be read: ${code}`, { cause })
+  }
+}
+
+const pemOfCertificate =
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]+-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g
+
+/** Node takes what it can read of such a file and says nothing about the rest, even if that is all of it. */
+export function readAuthorities(path: string): Buffer {
+  const bytes = readNamed(path, 'caCertificates')
+  const text = bytes.toString('latin1')
+  const whole = text.match(pemOfCertificate) ?? []
+  const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g) ?? []
+  if (begun.length === 0) throw new TypeError(`caCertificates ${path} holds no certificate (PEM)`)
+  if (whole.length < begun.length || !whole.every(isCertificate))
+    throw new TypeError(`caCertificates ${path} holds a certificate that cannot be read`)
+  return bytes
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0
+  } catch {
+    return false
   }
 }

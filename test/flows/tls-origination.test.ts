@@ -232,6 +232,18 @@ test('MUTUAL shows the certificate, and its files are read again when they chang
   t.match(sidecar.notes[0], /former files stay in force.*DestinationRule default\/secure/)
 })
 
+test('a server that misses our certificate says so in an alert, and the reply passes it on', async (t) => {
+  const server = authority.issue({ names: ['web.example'] })
+  const demanding = { ...server, ca: authority.cert, requestCert: true, rejectUnauthorized: true }
+  const { port } = await httpsServer(t, demanding)
+  const ca = filesOf(t)('ca.pem', authority.cert)
+  const tls = `{ mode: SIMPLE, caCertificates: ${ca} }`
+  await using sidecar = await Sidecar.start({ yaml: entry(port) + rule(tls) })
+  const reply = await ask(sidecar.port, { headers: { host: 'web.example' } })
+  t.equal(reply.status, 503)
+  t.match(reply.body, /before it replied, with the TLS alert "certificate required"/)
+})
+
 test('credentialName without workloadSelector is told, and means plain text as with Istio', async (t) => {
   const server = createHttpServer((_, reply) => reply.end('plain'))
   const port = await listening(server)

@@ -145,7 +145,11 @@ test('a file of authorities that holds none, or half of one, is told; the former
     [authority.cert.replace('MII', 'MIX'), /holds a certificate that cannot be read/],
     [`${authority.cert}-----BEGIN CERTIFICATE-----\nMIIB`, /cannot be read/],
   ] as const) {
-    const refused = await dial(port, trusting({ caCertificates: file('none.pem', text) }), 'a.example')
+    const refused = await dial(
+      port,
+      trusting({ caCertificates: file('none.pem', text) }),
+      'a.example',
+    )
     t.match((refused as ProxyError).message, why)
   }
   const told: string[] = []
@@ -154,6 +158,8 @@ test('a file of authorities that holds none, or half of one, is told; the former
   t.equal(await dial(port, tls, 'a.example'), 'hello')
   file('changing.pem', 'half a fi')
   now += 1_000
+  clock.refresh()
+  wheel.sweep()
   t.equal(await dial(port, tls, 'a.example'), 'hello')
   t.match(told, [/changing.pem holds no certificate.*the former files stay in force/])
 })
