@@ -66,7 +66,7 @@ function mergeMatches(outer: HttpMatch, inner: HttpMatch): HttpMatch {
 }
 
 /** Why two blocks cannot hold together in a delegation, as Istio judges it. */
-function conflict(outer: HttpMatch, inner: HttpMatch): string | undefined {
+export function conflict(outer: HttpMatch, inner: HttpMatch): string | undefined {
   if (outer.ignoreUriCase !== inner.ignoreUriCase) return 'ignoreUriCase differs'
   for (const field of ['uri', 'scheme', 'method', 'authority'] as const)
     if (contradict(outer[field], inner[field])) return `${field} does not extend the root's`

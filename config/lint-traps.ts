@@ -1,4 +1,5 @@
 /** What is right by the letter and surprises people: each trap is told where it is laid. */
+import { conflict } from './compile-delegates.ts'
 import type { HttpRoute } from './kinds.ts'
 import { fullHost, type MeshIndex, type Of, originText } from './mesh-index.ts'
 import { isAddress } from './schema/formats.ts'
@@ -133,7 +134,7 @@ function lintDelegate(
   if (delegate.spec.hosts.length > 0) {
     const message = `${name} (${originText(delegate)}) has hosts of its own: it cannot be delegated to`
     index.add('warning', 'IST0101', service, path, message, 'Remove its hosts.')
-  }
+  } else lintDelegated(service, rule, route, delegate, index)
   const own = delegate.spec.http.findIndex(({ headers }) => headers !== undefined)
   if (route.headers === undefined || own === -1) return
   const { line } = delegate.at(['spec', 'http', own, 'headers'])
@@ -146,6 +147,29 @@ function lintDelegate(
     message,
     'Repeat them there.',
   )
+}
+
+/** A delegate's rule with a block that fits no block of the root's rule does not exist, as Istio merges. */
+function lintDelegated(
+  root: VirtualService,
+  rule: number,
+  { match: outer }: HttpRoute,
+  delegate: VirtualService,
+  index: MeshIndex,
+): void {
+  if (outer.length === 0) return
+  const at = `http[${rule}] of ${root.namespace}/${root.name}`
+  const place = `${root.origin.file}:${root.at(['spec', 'http', rule]).line}`
+  for (const [leaf, { match }] of delegate.spec.http.entries()) {
+    const block = match.findIndex((inner) =>
+      outer.every((one) => conflict(one, inner) !== undefined),
+    )
+    if (block === -1) continue
+    const message = `contradicts ${at} (${place}), which delegates to it: ${conflict(outer[0]!, match[block]!)}; the whole rule is never used there`
+    const hint = 'Match inside of what the root matches, or leave the match out.'
+    const path = ['spec', 'http', leaf, 'match', block]
+    index.add('warning', 'IST0130', delegate, path, message, hint)
+  }
 }
 
 /** Clients use the rule of their own namespace and then see nothing of that beside the service. */

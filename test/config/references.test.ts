@@ -394,6 +394,23 @@ t.test(
   },
 )
 
+t.test(
+  'a rule of a delegate that fits no block of the root is told where it is written',
+  async (t) => {
+    const root = object(
+      'VirtualService',
+      'a',
+      'spec:\n  hosts: [x.test]\n  http:\n  - match: [{uri: {prefix: /a/}}, {uri: {prefix: /b/}}]\n    delegate: {name: d}',
+    )
+    const leaf = (match: string) =>
+      object('VirtualService', 'd', `spec:\n  http:\n  - match: ${match}\n    redirect: {uri: /}`)
+    t.match(said(root, leaf('[{uri: {prefix: /a/x}}, {uri: {exact: /c}}]')), [
+      /^15 warning IST0130 .*spec\.http\[0\]\.match\[1\]: contradicts http\[0\] of default\/a \(f\.yaml:7\), which delegates to it: uri does not extend the root's/,
+    ])
+    t.same(said(root, leaf('[{uri: {prefix: /a/x}}, {method: {exact: GET}}]')), [])
+  },
+)
+
 t.test('a DestinationRule of the client namespace that hides subsets is told', async (t) => {
   const of = (name: string, subsets: string, more = '') =>
     object(
