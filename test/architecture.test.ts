@@ -51,6 +51,45 @@ t.test('every folder of the proxy is in the layer table', async (t) => {
   )
 })
 
+const page = readFileSync(join(root, 'proxy/README.md'), 'utf8')
+
+/** Rows `| \`folder\` \`folder\` | what it may import |`, in words as people read them. */
+function writtenLayers(): Map<string, Set<string>> {
+  const table = page.slice(page.indexOf('## Who may import whom'))
+  const found = new Map<string, Set<string>>()
+  const names = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)
+  for (const [, folders = '', may = ''] of table.matchAll(/^\| (`.*?) \| (.*) \|$/gm)) {
+    const allowed = new Set(may.startsWith('all of the above') ? found.keys() : [])
+    for (const folder of names(folders))
+      found.set(folder.replace('../', ''), new Set([...allowed, ...names(may)]))
+    if (found.has('iptables')) break
+  }
+  return found
+}
+
+t.test('proxy/README.md shows the layer table that is enforced', async (t) => {
+  const written = writtenLayers()
+  const short = (place: string) => place.replace('proxy/', '')
+  for (const [folder, { may, types = [] }] of layers) {
+    if (['proxy', 'proxy/cli', 'examples'].includes(folder) || !existsSync(join(root, folder)))
+      continue
+    const allowed = [...may, ...types]
+      .filter((place) => existsSync(join(root, place)) && place !== folder)
+      .map(short)
+    const said = [...(written.get(short(folder)) ?? [])].filter((name) => name !== short(folder))
+    t.same(said.sort(), allowed.sort(), folder)
+  }
+})
+
+t.test('the files that proxy/README.md names are there', async (t) => {
+  const named = [...page.matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.ts)`/g)].map(([, path]) => path!)
+  t.ok(named.length > 60, `${named.length} are named`)
+  const gone = named.filter(
+    (path) => !existsSync(join(root, 'proxy', path)) && !existsSync(join(root, path)),
+  )
+  t.same(gone, [])
+})
+
 const lines = (count: number) => '  seen()\n'.repeat(count)
 const planted = {
   'tsconfig.json': '{ "compilerOptions": { "allowImportingTsExtensions": true, "noEmit": true } }',

@@ -43,7 +43,13 @@ export const layers: ReadonlyMap<string, Layer> = new Map([
     { may: below('base', 'net', 'telemetry', 'upstream', 'protocol'), types: snapshot },
   ],
   // config/ports.ts: the one home of the address that deliveries to the application come from
-  ['proxy/listeners', { may: [...traffic, 'config/ports.ts'], types: snapshot }],
+  [
+    'proxy/listeners',
+    {
+      may: [...traffic.filter((folder) => folder !== 'proxy/worker'), 'config/ports.ts'],
+      types: snapshot,
+    },
+  ],
   ['proxy/worker', { may: [...traffic, 'config/ports.ts'], types: snapshot }],
   [
     'proxy/control',
