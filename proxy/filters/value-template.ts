@@ -3,6 +3,7 @@
  * exchange. An operator without value is empty; a value that comes out empty drops the header.
  */
 import { randomUUID } from 'node:crypto'
+import { forwardedScheme } from '../http/forwarded.ts'
 import { wireText } from '../http/wire-text.ts'
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts'
 import { findOperator, operatorNames } from '../telemetry/log-values.ts'
@@ -146,7 +147,7 @@ function requestField(facts: EditFacts, field: string): string | undefined {
     case 'host':
       return facts.sentAuthority || facts.authority
     case ':scheme':
-      return facts.requestHeaders?.get('x-forwarded-proto') ?? 'http'
+      return (facts.requestHeaders && forwardedScheme(facts.requestHeaders)) ?? 'http'
     default:
       return facts.requestHeaders?.get(field)
   }

@@ -25,6 +25,14 @@ function appendScheme(headers: Headers, scheme: string): void {
   else headers.append('x-forwarded-proto', scheme)
 }
 
+/** What x-forwarded-proto says, when it is one of the two schemes there are. */
+export function forwardedScheme(headers: Headers): 'http' | 'https' | undefined {
+  const forwarded = headers.get('x-forwarded-proto')
+  if (forwarded === 'http' || forwarded === 'https') return forwarded
+  const scheme = forwarded?.toLowerCase()
+  return scheme === 'http' || scheme === 'https' ? scheme : undefined
+}
+
 const httpLine = 'x-forwarded-proto: http\r\n'
 const httpsLine = 'x-forwarded-proto: https\r\n'
 

@@ -3,6 +3,7 @@
  * 21). Hot: bench/micro/routing.bench.ts.
  */
 import type { NamedMatchSpec, RouteMatchSpec } from '../../config/snapshot.ts'
+import { forwardedScheme } from '../http/forwarded.ts'
 import type { RequestHead } from '../http/head.ts'
 import { wireText } from '../http/wire-text.ts'
 import { TextTest } from './text-test.ts'
@@ -52,12 +53,7 @@ export class RequestTest {
 
 /** What a scheme condition sees: the client's x-forwarded-proto when it is one of the two, else the connection's. */
 export function schemeOf(head: RequestHead): string {
-  const forwarded = head.headers.get('x-forwarded-proto')
-  if (forwarded !== undefined) {
-    const scheme = forwarded.toLowerCase()
-    if (scheme === 'http' || scheme === 'https') return scheme
-  }
-  return head.scheme
+  return forwardedScheme(head.headers) ?? head.scheme
 }
 
 class HeaderTest {

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os'
 import type { Origin } from '../../config/snapshot.ts'
+import { forwardedScheme } from '../http/forwarded.ts'
 import { type Address, formatAddress } from '../net/address.ts'
 import { type ConnectionRecord, ExchangeRecord, flagNames } from './exchange-record.ts'
 import { startTime, strftime } from './log-time.ts'
@@ -30,6 +31,7 @@ const fieldNames: Record<string, (record: ExchangeRecord) => LogValue> = {
   ':path': (record) => record.sentPath || record.path,
   // Of every request, rewritten or not, and no client can forge it.
   'x-envoy-original-path': (record) => record.path,
+  ':scheme': ({ requestHeaders }) => (requestHeaders && forwardedScheme(requestHeaders)) ?? 'http',
   ':authority': (record) => record.authority,
   host: (record) => record.authority,
   'user-agent': (record) => record.userAgent,

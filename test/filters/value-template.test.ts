@@ -56,6 +56,17 @@ t.test('operators become what they name', async (t) => {
   t.equal(new ValueTemplate('%RESPONSE_FLAGS%').render(unflagged), '-', 'no flags are a value too')
 })
 
+t.test('the scheme is what x-forwarded-proto says, if that is one', async (t) => {
+  const scheme = new ValueTemplate('%REQ(:SCHEME)%')
+  for (const [said, seen] of [
+    ['https', 'https'],
+    ['HTTPS', 'https'],
+    ['gopher', 'http'],
+    ['https,http', 'http'],
+  ] as const)
+    t.equal(scheme.render(factsOf({ request: [['x-forwarded-proto', said]] })), seen, said)
+})
+
 t.test('behind a rewrite path and authority are those it made', async (t) => {
   const facts = Object.assign(factsOf({}), { sentPath: '/new?b', sentAuthority: 'other' })
   t.equal(new ValueTemplate('%REQ(:PATH)% %REQ(:AUTHORITY)%').render(facts), '/new?b other')

@@ -137,6 +137,14 @@ export const reasons = {
     what: 'The sidecar of the application passes on `x-envoy-expected-rq-timeout-ms`, which the caller’s sidecar wrote; Envoy removes it.',
     why: 'The application can stop working for a caller who is gone.',
   },
+  'empty-proto': {
+    what: 'An empty `x-forwarded-proto` counts as none; Envoy finds no route.',
+    why: 'It says nothing about where the request should go.',
+  },
+  'absolute-scheme': {
+    what: 'The scheme of a target in absolute form (`https://host/`) is ignored in redirects too; Envoy repeats it.',
+    why: 'It is what the client wrote, not how it came: x-forwarded-proto says that (istio-observed.md 41).',
+  },
   'redirect-port': {
     what: 'A redirect leaves out a default port that Host names.',
     why: 'So does Envoy behind Istio’s own translation (istio-observed.md 29); the plain route compared with here keeps it.',

@@ -14,12 +14,13 @@ import { policies } from './policies.ts'
 import { replies, twice } from './replies.ts'
 import { retries } from './retries.ts'
 import { routing } from './routing.ts'
+import { schemeBehaviours } from './schemes.ts'
 import { tcp } from './tcp.ts'
 import { origination, tls } from './tls.ts'
 
 export const allBehaviours: ReadonlyArray<readonly [title: string, rows: readonly Behaviour[]]> = [
   ['Routing', routing],
-  ['Rewrites, redirects, header edits', [...edits, ...operators]],
+  ['Rewrites, redirects, header edits', [...edits, ...operators, ...schemeBehaviours]],
   ['Messages', messages],
   ['Malformed requests, HTTP/1.0', [...malformed, ...ancient]],
   ['Failures of the application and of the client', failures],
