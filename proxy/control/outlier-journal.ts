@@ -73,7 +73,7 @@ export class OutlierJournal {
 
   returned(spec: ClusterSpec, { endpoint, at }: Ejection, left: readonly string[]): void {
     const after = seconds(this.clock.wall() - at)
-    const text = `${endpoint} is back after ${after}; ${left.length} endpoints are in use`
+    const text = `${endpoint} is back after ${after}; ${left.length === 1 ? '1 endpoint is' : `${left.length} endpoints are`} in use`
     this.refusals.delete(spec.name)
     this.add(spec, endpoint, 'returned', text)
   }

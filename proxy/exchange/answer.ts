@@ -110,6 +110,8 @@ function originOf(origin: Origin | undefined): Origin | undefined {
 
 function sentenceOf(error: ProxyError): string {
   const text = error.message
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1)
+  // Names of clusters and headers stay as they are.
+  const begins = /^[a-z]+[ ,']/.test(text) ? text.charAt(0).toUpperCase() : text.charAt(0)
+  const sentence = begins + text.slice(1)
   return sentence.endsWith('.') ? sentence : `${sentence}.`
 }

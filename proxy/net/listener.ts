@@ -1,6 +1,7 @@
 /** Listening sockets of one worker: reusePort, accepted connections adopted, closed one by one on drain. */
 import { lstatSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { clock } from '../base/clock.ts'
 import type { Address } from './address.ts'
 import { adoptAccepted } from './adopt.ts'
 import { originalDestination } from './original-destination.ts'
@@ -35,6 +36,7 @@ export class Listener {
   ): Promise<Listener> {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
     server.on('connection', (socket: Socket) => {
+      clock.refresh()
       const original = options.captured ? originalDestination(socket) : undefined
       if (socket.destroyed) return
       onConnection(adoptAccepted(socket, options.adopting, original))

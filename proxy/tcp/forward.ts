@@ -80,6 +80,8 @@ export class TcpForward
   private over = false
   private endpoint: Endpoint | undefined = undefined
   private dialedAt = 0
+  /** What the tunnel's proxy said to us, and not to the client. */
+  private tunnelBytes = 0
   private tunnel: Tunnel | undefined = undefined
   private readonly progress = new Timer(this, Deadline.Progress)
   /** Made where connections may not last for ever. */
@@ -174,6 +176,7 @@ export class TcpForward
   }
 
   onTunnel(upstream: Connection, bytes: Buffer | undefined): void {
+    if (bytes !== undefined) this.tunnelBytes = upstream.bytesRead - bytes.length
     this.run(upstream, bytes)
     this.request.connection.resume(PauseReason.Handover)
   }
@@ -258,7 +261,8 @@ export class TcpForward
 
   private countBytes(): void {
     this.record.receivedBytes = this.request.connection.bytesRead
-    this.record.sentBytes = this.upstream?.bytesRead ?? 0
+    this.record.sentBytes =
+      this.upstream === undefined ? 0 : this.upstream.bytesRead - this.tunnelBytes
   }
 
   private finish(error: ProxyError | undefined): void {

@@ -17,6 +17,12 @@ export interface TunnelOwner {
 
 const longestReply = 16 * 1024
 
+/** The first line, as far as it can be shown. */
+function quoted(reply: Buffer): string {
+  const [line = ''] = reply.toString('latin1', 0, 200).split(/[^\x20-\x7e]/, 1)
+  return JSON.stringify(line)
+}
+
 export class Tunnel implements ByteReceiver, DeadlineOwner {
   private readonly proxy: Connection
   private readonly spec: TunnelSpec
@@ -85,7 +91,8 @@ export class Tunnel implements ByteReceiver, DeadlineOwner {
   }
 
   onDeadline(): void {
-    this.fail(`no answer within ${this.timeoutMs} ms`)
+    const begun = this.seen.length === 0 ? 'no answer' : `no whole answer (${quoted(this.seen)})`
+    this.fail(`${begun} within ${this.timeoutMs} ms`)
   }
 
   private fail(why: string): void {

@@ -140,6 +140,7 @@ async function httpProxy(t: Test, answer: string, greeting = '') {
     asked.push(`${request.url} ${request.headers.host}`)
     socket.write(`HTTP/1.1 ${answer}\r\n\r\n${greeting}`)
     socket.on('data', (chunk) => socket.write(`echo ${chunk}`))
+    socket.on('end', () => socket.end())
     socket.on('error', () => undefined)
   })
   closing(t, server)
@@ -161,6 +162,14 @@ test('tunnel: the proxy is asked for the target, then bytes flow; what it said f
   }
   t.equal(text, 'ready echo hello')
   t.same(asked, ['db.far.example:5432 db.far.example:5432'])
+  socket.destroy()
+  await sidecar.recorded(0, 1)
+  const [record] = sidecar.connections
+  t.same(
+    [record?.receivedBytes, record?.sentBytes],
+    [5, text.length],
+    "the proxy's answer is not counted",
+  )
 })
 
 test('tunnel: a refusal is a failed connection that quotes the proxy', async (t) => {
