@@ -4,6 +4,9 @@
  */
 export const ANNOTATION_PREFIX = 'outrider.dev/'
 
+/** Istio's, of a Service or ServiceEntry (compile-traffic-distribution.ts). */
+export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution'
+
 export const Annotation = {
   /** DestinationRule: `off`, `20%` or `20% 10/s` (compile-retry-budget.ts). */
   RetryBudget: 'outrider.dev/retry-budget',

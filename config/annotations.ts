@@ -4,13 +4,15 @@
  * metadata.annotations belongs to others.
  */
 
-import { ANNOTATION_PREFIX, Annotation } from './annotation-names.ts'
+import { ANNOTATION_PREFIX, Annotation, TRAFFIC_DISTRIBUTION } from './annotation-names.ts'
 import { loadBalancerComplaint } from './compile-balancing.ts'
 import { readPlacement, readSeed } from './compile-faults.ts'
 import { readRetryBudget } from './compile-retry-budget.ts'
 import { readStickyKey } from './compile-sticky.ts'
+import { distributionComplaint } from './compile-traffic-distribution.ts'
 import { didYouMean } from './diagnostics.ts'
 import { readFaults } from './fault-text.ts'
+import type { KnownResource } from './kinds.ts'
 import type { MeshIndex, Of } from './mesh-index.ts'
 import {
   ejectOneComplaint,
@@ -74,14 +76,22 @@ export function lintAnnotations(index: MeshIndex): void {
           rule.kind === kind
             ? rule.check(value, object)
             : `it belongs on a ${rule.kind}, not on a ${kind}`
-        if (complaint !== undefined)
-          index.add(
-            'warning',
-            'OUT-ANNOTATION',
-            object,
-            at,
-            `${name} has no effect: ${complaint}`,
-            '',
-          )
+        if (complaint !== undefined) addComplaint(index, object, name, complaint)
       }
+  for (const kind of ['Service', 'ServiceEntry'] as const)
+    for (const object of index.of(kind)) {
+      const written = object.annotations[TRAFFIC_DISTRIBUTION]
+      const complaint = written === undefined ? undefined : distributionComplaint(written)
+      if (complaint !== undefined) addComplaint(index, object, TRAFFIC_DISTRIBUTION, complaint)
+    }
+}
+
+function addComplaint(
+  index: MeshIndex,
+  object: KnownResource,
+  name: string,
+  complaint: string,
+): void {
+  const at = ['metadata', 'annotations', name]
+  index.add('warning', 'OUT-ANNOTATION', object, at, `${name} has no effect: ${complaint}`, '')
 }

@@ -1,9 +1,9 @@
 /** trafficDistribution of a Service, or the annotation that says the same: the labels that make endpoints near. */
+import { TRAFFIC_DISTRIBUTION } from './annotation-names.ts'
 import type { BlockPlace } from './compile-policy-places.ts'
 import type { MeshService, Of } from './compile-registry.ts'
 import type { MeshConfigSpec, TrafficPolicy } from './kinds.ts'
 
-const ANNOTATION = 'networking.istio.io/traffic-distribution'
 const NODE = 'kubernetes.io/hostname'
 const NETWORK = 'topology.istio.io/network'
 const ZONE = [NETWORK, 'topology.kubernetes.io/region', 'topology.kubernetes.io/zone']
@@ -13,6 +13,12 @@ const DISTRIBUTIONS: Readonly<Record<string, readonly string[]>> = {
   prefersamezone: ZONE,
   prefersamenode: [...ZONE, 'topology.istio.io/subzone', NODE],
   prefersamenetwork: [NETWORK],
+}
+
+/** The complaint about the annotation's value, or undefined. */
+export function distributionComplaint(value: string): string | undefined {
+  if (DISTRIBUTIONS[value.toLowerCase()] !== undefined) return undefined
+  return `"${value}" is not one of PreferClose, PreferSameZone, PreferSameNode, PreferSameNetwork`
 }
 
 export interface TrafficDistribution {
@@ -25,11 +31,13 @@ export interface TrafficDistribution {
 export function trafficDistributionOf({ sources }: MeshService): TrafficDistribution | undefined {
   const [resource] = sources
   const field = resource.kind === 'Service' ? resource.spec.trafficDistribution : undefined
-  const written = field ?? resource.annotations[ANNOTATION]
+  const written = field ?? resource.annotations[TRAFFIC_DISTRIBUTION]
   const labels = DISTRIBUTIONS[written?.toLowerCase() ?? '']
   if (labels === undefined) return undefined
   const path =
-    field === undefined ? ['metadata', 'annotations', ANNOTATION] : ['spec', 'trafficDistribution']
+    field === undefined
+      ? ['metadata', 'annotations', TRAFFIC_DISTRIBUTION]
+      : ['spec', 'trafficDistribution']
   return { labels, place: { resource, path } }
 }
 

@@ -1,4 +1,5 @@
 /** apiVersion, kind and metadata: what every object has, checked before its spec is read. */
+import { TRAFFIC_DISTRIBUTION } from './annotation-names.ts'
 import { didYouMean } from './diagnostics.ts'
 import type { Found, Named } from './objects.ts'
 import { isBooleanWord } from './parse-scalar.ts'
@@ -82,18 +83,17 @@ function checkMetadata(metadata: Raw | undefined, root: RawMap, reading: Reading
 
 /** Annotations that would change what the object does, here or at Istio's webhook. */
 const REFUSED_ANNOTATIONS = ['istio.io/dry-run', 'internal.istio.io/webhook-always-reject']
-const NOT_YET_ANNOTATIONS = [
-  'proxy.istio.io/health-checks-enabled',
-  'networking.istio.io/traffic-distribution',
-]
+const NOT_YET_ANNOTATIONS = ['proxy.istio.io/health-checks-enabled', TRAFFIC_DISTRIBUTION]
 
-export function checkAnnotations(root: RawMap, reading: Reading): void {
+export function checkAnnotations(root: RawMap, kind: string, reading: Reading): void {
   const annotations = within(root, 'metadata', 'annotations')
   if (annotations?.kind !== 'map') return
   for (const { key, at } of annotations.entries) {
     const where = `metadata.annotations.${key}`
     if (REFUSED_ANNOTATIONS.includes(key))
       reading.report('error', Code.Schema, at, `${where}: is not possible for this kind`)
+    else if (key === TRAFFIC_DISTRIBUTION && (kind === 'Service' || kind === 'ServiceEntry'))
+      continue
     else if (NOT_YET_ANNOTATIONS.includes(key))
       reading.report(
         'warning',

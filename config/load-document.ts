@@ -111,7 +111,7 @@ class Loading implements LoadedDocument {
     const reading = new Reading(found.document.source, titleOf(kind, namespace, nameOf(found.root)))
     this.addTwice(twice, reading)
     const named = readEnvelope(found, kind, namespace, reading)
-    checkAnnotations(found.root, reading)
+    checkAnnotations(found.root, kind, reading)
     if (schema.group.endsWith('istio.io')) checkTopLevel(found.root, reading)
     const spec = readSpec(found, named, schema, reading)
     const again = schema.forgettable === true ? readSpecAgain : undefined

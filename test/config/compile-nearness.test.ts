@@ -1,4 +1,5 @@
 import t from 'tap'
+import { load } from '../../config/load.ts'
 import type { LocalitySpec, WorkloadSpec } from '../../config/snapshot.ts'
 import { istio, pod, service, type View, viewOf } from './compile-support.ts'
 
@@ -124,6 +125,11 @@ t.test('the annotation of a Service or ServiceEntry says the same', async (t) =>
   const spec = { hosts: ['x.test'], ports: [{ number: 80, name: 'http' }], resolution: 'STATIC' }
   const view = viewOf(istio('ServiceEntry', 'x', spec, { annotations }), here)
   t.equal(view.cluster('outbound|80||x.test')?.loadBalancer.locality?.labels?.length, 3)
+  const nearby = { 'networking.istio.io/traffic-distribution': 'Nearby' }
+  const text = service('a', { ports: ['http:80'], annotations: nearby })
+  t.match(load([{ path: 'a.yaml', text }]).problems, [
+    { code: 'OUT-ANNOTATION', message: /"Nearby" is not one of PreferClose/ },
+  ])
 })
 
 t.test('the rule counts before the Service, the Service before the mesh', async (t) => {

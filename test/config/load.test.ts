@@ -179,6 +179,13 @@ t.test('annotations that cannot act are told', async (t) => {
     { line: 3, severity: 'warning', code: 'OUT-NOTYET' },
   ])
   t.same(annotated('example.com/any').problems, [])
+  t.match(annotated('networking.istio.io/traffic-distribution').problems, [{ code: 'OUT-NOTYET' }])
+  const text = `apiVersion: v1
+kind: Service
+metadata: { name: a, annotations: { networking.istio.io/traffic-distribution: PreferClose } }
+spec: { ports: [{ name: http, port: 80 }] }
+`
+  t.same(load([{ path: 'f.yaml', text }]).problems, [], 'what takes effect is not told')
 })
 
 t.test('problems come in the order of their places', async (t) => {
