@@ -93,7 +93,18 @@ export function isAuthorityName(name: string): boolean {
   return lower === 'host' || lower === ':authority'
 }
 
+/** What a codec writes itself, from what it knows of the message and the connection. */
+const ofConnection = new Set(
+  'connection content-length keep-alive proxy-connection transfer-encoding upgrade'.split(' '),
+)
+
 function plainName(name: string): Verdict {
+  if (ofConnection.has(name.toLowerCase()))
+    return {
+      message: `the header "${name}" is the connection's own: this has no effect`,
+      hint: 'The proxy writes it itself, on each of the two connections.',
+      warning: true,
+    }
   if (!name.startsWith(':') && !isAuthorityName(name)) return headerName(name)
   return {
     message: `the header "${name}" cannot be changed here`,

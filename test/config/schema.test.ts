@@ -133,6 +133,36 @@ t.test('a VirtualService gets every default, in the names of the contract', asyn
   t.same(spec.tcp, [{ match: [], route: [{ destination: { host: 'db', subset: '' }, weight: 0 }] }])
 })
 
+t.test(
+  'header operations on what belongs to a connection are told to have no effect',
+  async (t) => {
+    const { problems, resources } = load([
+      {
+        path: 'f.yaml',
+        text: `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: ["*.b.c"]
+  http:
+  - route: [{destination: {host: x.b.c}}]
+    headers: {request: {set: {Connection: close, te: trailers}}, response: {remove: [Content-Length, date]}}
+`,
+      },
+    ])
+    t.equal(resources.length, 1, 'the rule is followed')
+    t.match(
+      problems
+        .filter(({ code }) => code === 'IST0133')
+        .map(({ line, severity, message }) => `${line} ${severity} ${message}`),
+      [
+        /^8 warning .*set\.Connection: the header "Connection" is the connection's own: this has no effect/,
+        /^8 warning .*remove\[0\]: the header "Content-Length"/,
+      ],
+    )
+  },
+)
+
 t.test('redirects, replies and rewrites are flattened', async (t) => {
   const { spec } = istio(
     'VirtualService',
