@@ -1,18 +1,79 @@
 /**
- * Makes accepted sockets receive through `onread`, which Node offers for outgoing sockets only: the
- * handle of a socket accepted with pauseOnConnect moves to a new Socket. The field it moves through
- * (`_handle`) is not public API, so `checkAdoption` tries it at start; where it does not hold,
- * connections receive through `data` events, slower but the same.
+ * Makes accepted sockets receive through `onread`, which Node offers for outgoing sockets only. The
+ * listening handle gives its accepted handles to us (`takeHandles`), before Node makes sockets of them
+ * that would be thrown away: a tenth of the CPU of a short connection. Where that does not hold, the
+ * handle of a socket accepted with pauseOnConnect moves to a new Socket. The fields this goes through
+ * (`onconnection`, `_handle`) are not public API, so `checkAdoption` tries both at start; where neither
+ * holds, connections receive through `data` events, slower but the same.
  */
 import { connect, createServer, type Server, Socket } from 'node:net'
+import { clock } from '../base/clock.ts'
 import { Side } from '../base/errors.ts'
-import type { Address } from './address.ts'
+import { type Address, canonicalAddress } from './address.ts'
 import { directWrites } from './direct-write.ts'
+import { originalDestinationOf } from './original-destination.ts'
 import { writeHighMark } from './outlet.ts'
 import { SocketConnection } from './socket-connection.ts'
 
-interface WithHandle {
-  _handle: unknown
+/** What the system accepted: what a socket would be made over. */
+export interface AcceptedHandle {
+  readonly fd?: number
+  /** Not for unix sockets. */
+  setNoDelay?(enable: boolean): void
+  getsockname?(into: { address?: string; port?: number }): number
+}
+
+interface ListeningHandle {
+  onconnection?: (status: number, accepted: AcceptedHandle | undefined) => void
+  setNoDelay?(enable: boolean): void
+}
+
+interface WithHandle<Handle> {
+  _handle: Handle | null
+}
+
+/** Whether `takeHandles` works on this Node: set by the check at start. */
+export const bareAccepts = { works: false }
+
+/** Linux hands this on from the listening socket to those it accepts. */
+const handsOnNoDelay = process.platform === 'linux'
+
+/**
+ * From now on connections to `server` (listening, without delay) go to `take`, and Node makes no sockets
+ * of them. False: this Node has no such place.
+ */
+export function takeHandles(server: Server, take: (handle: AcceptedHandle) => void): boolean {
+  const listening = (server as unknown as WithHandle<ListeningHandle>)._handle
+  const own = listening?.onconnection
+  if (listening === null || typeof own !== 'function') return false
+  if (handsOnNoDelay) listening.setNoDelay?.(true)
+  listening.onconnection = function (this: ListeningHandle, status, accepted) {
+    if (status !== 0 || accepted === undefined) own.call(this, status, accepted)
+    else {
+      if (!handsOnNoDelay) accepted.setNoDelay?.(true)
+      take(accepted)
+    }
+  }
+  return true
+}
+
+/** A handle from `takeHandles` as a Connection; `local`: where it was accepted, if that is known. */
+export function adoptHandle(
+  handle: AcceptedHandle,
+  captured: boolean,
+  local: Address = localOf(handle),
+): SocketConnection {
+  clock.refresh()
+  const original = captured ? originalDestinationOf(handle.fd ?? -1, local.address) : undefined
+  const connection = new SocketConnection(Side.Downstream, original, local)
+  connection.attach(socketOver(handle, connection))
+  return connection
+}
+
+function localOf(handle: AcceptedHandle): Address {
+  const name: { address?: string; port?: number } = {}
+  handle.getsockname?.(name)
+  return { address: canonicalAddress(name.address ?? ''), port: name.port ?? 0 }
 }
 
 /** The accepted socket (paused) as a Connection; `adopting` false uses `data` events. */
@@ -33,10 +94,14 @@ export function adoptAccepted(
 
 /** The socket that takes over the handle of `accepted`. */
 function adoptedSocket(accepted: Socket, connection: SocketConnection): Socket {
-  const former = accepted as unknown as WithHandle
+  const former = accepted as unknown as WithHandle<AcceptedHandle>
   const handle = former._handle
   former._handle = null
   accepted.destroy()
+  return socketOver(handle, connection)
+}
+
+function socketOver(handle: AcceptedHandle | null, connection: SocketConnection): Socket {
   const options = {
     handle,
     allowHalfOpen: true,
@@ -47,13 +112,20 @@ function adoptedSocket(accepted: Socket, connection: SocketConnection): Socket {
 }
 
 /**
- * Tries adoption over a loopback connection: bytes, half-close and addresses must behave. Looks by the
- * way how this Node writes (direct-write.ts).
+ * Tries adoption over loopback connections: bytes, half-close and addresses must behave. Looks by the
+ * way how this Node writes (direct-write.ts), and whether handles can be taken.
  */
 export async function checkAdoption(): Promise<boolean> {
+  bareAccepts.works = false
+  if (!(await adopts(false))) return false
+  bareAccepts.works = await adopts(true)
+  return true
+}
+
+async function adopts(bare: boolean): Promise<boolean> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
   try {
-    return await tryAdoption(server)
+    return await tryAdoption(server, bare)
   } catch {
     return false
   } finally {
@@ -61,7 +133,7 @@ export async function checkAdoption(): Promise<boolean> {
   }
 }
 
-async function tryAdoption(server: Server): Promise<boolean> {
+async function tryAdoption(server: Server, bare: boolean): Promise<boolean> {
   await new Promise<void>((done, failed) => {
     server.once('error', failed)
     server.listen(0, '127.0.0.1', done)
@@ -69,6 +141,15 @@ async function tryAdoption(server: Server): Promise<boolean> {
   const bound = server.address()
   if (bound === null || typeof bound === 'string') return false
   return new Promise<boolean>((done) => {
+    const taken = (handle: AcceptedHandle) => echo(adoptHandle(handle, false), client)
+    if (bare && !takeHandles(server, taken)) {
+      done(false)
+      return
+    }
+    server.once('connection', (accepted) => {
+      if (bare) accepted.destroy()
+      else echo(watched(accepted), client)
+    })
     const client = connect({ port: bound.port, host: '127.0.0.1', allowHalfOpen: true })
     let text = ''
     client.on('data', (chunk) => {
@@ -77,20 +158,25 @@ async function tryAdoption(server: Server): Promise<boolean> {
     client.on('error', () => done(false))
     client.on('close', () => done(text === 'ping'))
     client.end('ping')
-    server.once('connection', (accepted) => {
-      const connection = new SocketConnection(Side.Downstream)
-      const socket = adoptedSocket(accepted, connection)
-      directWrites.watch(socket)
-      connection.attach(socket)
-      echo(connection, client.localPort)
-    })
   })
 }
 
-function echo(connection: SocketConnection, clientPort: number | undefined): void {
+function watched(accepted: Socket): SocketConnection {
+  const connection = new SocketConnection(Side.Downstream)
+  const socket = adoptedSocket(accepted, connection)
+  directWrites.watch(socket)
+  connection.attach(socket)
+  return connection
+}
+
+/** Ends after `client` only if it is told where that came from. */
+function echo(connection: SocketConnection, client: Socket): void {
   connection.receiveWith({
     onBytes: (buffer, start, end) => connection.write(buffer.subarray(start, end)),
-    onEnd: () => (connection.remote.port === clientPort ? connection.end() : connection.destroy()),
+    onEnd: () => {
+      if (connection.remote.port === client.localPort) connection.end()
+      else connection.destroy()
+    },
     onClose: () => undefined,
     onWritable: () => undefined,
   })

@@ -3,7 +3,7 @@ import { lstatSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { clock } from '../base/clock.ts'
 import type { Address } from './address.ts'
-import { adoptAccepted } from './adopt.ts'
+import { adoptAccepted, adoptHandle, bareAccepts, takeHandles } from './adopt.ts'
 import { originalDestination } from './original-destination.ts'
 import type { SocketConnection } from './socket-connection.ts'
 
@@ -50,8 +50,13 @@ export class Listener {
         // Accept errors (EMFILE) are not fatal: the connection stays in the kernel's queue.
         server.on('error', () => undefined)
         const bound = server.address()
-        const real = bound !== null && typeof bound !== 'string' ? bound.port : port
-        done(new Listener(server, { address: host, port: real }))
+        const isAddress = bound !== null && typeof bound !== 'string'
+        const local = isAddress && !wildcards.has(bound.address) ? bound : undefined
+        if (options.adopting && bareAccepts.works)
+          takeHandles(server, (handle) =>
+            onConnection(adoptHandle(handle, options.captured, local)),
+          )
+        done(new Listener(server, { address: host, port: isAddress ? bound.port : port }))
       })
     })
   }
@@ -62,6 +67,8 @@ export class Listener {
   }
 }
 
+/** Connections to these are accepted at any address. */
+const wildcards = new Set(['0.0.0.0', '::'])
 const unixPrefix = 'unix://'
 
 /** A socket that a former process left behind would be in the way; any other file stays. */

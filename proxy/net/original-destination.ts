@@ -65,11 +65,15 @@ interface WithHandle {
  * when the connection is accepted, before the socket's handle moves on.
  */
 export function originalDestination(socket: Socket): Address | undefined {
-  const ask = getSocketOption ?? load()
   const fd = (socket as unknown as WithHandle)._handle?.fd ?? -1
+  return originalDestinationOf(fd, socket.localAddress)
+}
+
+/** The same for the descriptor of a connection that was accepted at the address `local`. */
+export function originalDestinationOf(fd: number, local: string | undefined): Address | undefined {
+  const ask = getSocketOption ?? load()
   if (ask === undefined || fd < 0) return undefined
   // The local address decides: the remote one is unknown once the client has reset the connection.
-  const local = socket.localAddress
   const native = local?.includes(':') === true && !local.startsWith('::ffff:')
   const bytes = native ? sockaddrBytes.ipv6 : sockaddrBytes.ipv4
   answerLength.writeUInt32LE(bytes)

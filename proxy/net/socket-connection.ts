@@ -34,13 +34,15 @@ export class SocketConnection implements Connection, OutletOwner {
   private bulk = false
   private current: ReceiveBuffer = receiveBuffers.shared
   private failure: ProxyError | undefined = undefined
-  private localAddress: Address | undefined = undefined
+  private localAddress: Address | undefined
   private remoteAddress: Address | undefined = undefined
   private closed = false
 
-  constructor(side: Side, originalDestination?: Address) {
+  /** `local`: where it was accepted, if that is known. */
+  constructor(side: Side, originalDestination?: Address, local?: Address) {
     this.side = side
     this.originalDestination = originalDestination
+    this.localAddress = local
   }
 
   /** Options for a socket that shall receive into recycled buffers; then call `attach`. */
