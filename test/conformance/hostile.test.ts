@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { Upstream } from '../support/upstream.ts'
 
 const host = 'Host: web.example\r\n'
@@ -106,8 +106,7 @@ t.test('every hostile input is answered, kept from the upstream, and logged once
   const log = join(folder, 'access.log')
   const config = ['--config', join(folder, 'web.yaml'), '--workers', '1', '--access-log', log]
   await using proxy = new Running(config)
-  const { places } = (await proxy.said(/is ready after/)) as unknown as Started
-  const port = Number(places.outbound.split(':')[1])
+  const { outbound: port } = await proxy.ready()
   for (const [name, sent, status, seen] of vectors) {
     const before = upstream.requests.length
     const got = await exchange(port, sent)
@@ -130,8 +129,8 @@ t.test('pipelined requests are answered in order, also behind a slow one', async
   })
   const folder = t.testdir({ 'web.yaml': mesh(upstream.port) })
   await using proxy = new Running(['--config', folder, '--workers', '1', '--access-log', 'off'])
-  const { places } = (await proxy.said(/is ready after/)) as unknown as Started
+  const { outbound } = await proxy.ready()
   const ask = (n: number) => `GET /${n} HTTP/1.1\r\n${host}\r\n`
-  const got = await exchange(Number(places.outbound.split(':')[1]), ask(1) + ask(2) + ask(3))
+  const got = await exchange(outbound, ask(1) + ask(2) + ask(3))
   t.match(got, /one;.*two;.*three;/s)
 })

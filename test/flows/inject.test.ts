@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { emptyFolder } from '../support/folder.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
 
@@ -12,10 +12,10 @@ const main = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url))
 
 /** `outrider inject ...` as people type it. */
 function inject(
-  admin: string,
+  admin: number,
   ...words: string[]
 ): Promise<{ code: number; out: string; err: string }> {
-  const args = [main, 'inject', ...words, ...(words.length > 0 ? ['--admin-port', admin] : [])]
+  const args = [main, 'inject', ...words, ...(words.length > 0 ? ['--admin-port', `${admin}`] : [])]
   return new Promise((done) =>
     execFile(process.execPath, args, (error, out, err) =>
       done({ code: error === null ? 0 : Number(error.code), out, err }),
@@ -35,9 +35,7 @@ t.test('faults by command hold in every worker until they end', async (t) => {
     '--workers',
     '2',
   ])
-  const { places } = (await running.said(/ is ready after /)) as unknown as Started
-  const portOf = (place: string) => place.slice(place.lastIndexOf(':') + 1)
-  const [outbound, admin] = [Number(portOf(places.outbound)), portOf(places.admin)]
+  const { outbound, admin } = await running.ready()
   const statuses = async (n = 8) => {
     const replies = await Promise.all(
       Array.from({ length: n }, () => ask(outbound, { headers: { host: 'web' } })),
@@ -67,5 +65,5 @@ t.test('faults by command hold in every worker until they end', async (t) => {
   while ((await statuses()).join() !== '503');
   while ((await statuses()).join() !== '200');
   t.match(await inject(admin, 'list'), { out: 'nothing is disturbed\n' })
-  t.match(await inject('1', 'list'), { code: 1, err: /no proxy's admin port at 127\.0\.0\.1:1/ })
+  t.match(await inject(1, 'list'), { code: 1, err: /no proxy's admin port at 127\.0\.0\.1:1/ })
 })

@@ -6,18 +6,12 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { emptyFolder } from '../support/folder.ts'
 import { SteadyLoad } from '../support/load.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
 import { startWorkers } from '../support/workers.ts'
 
 const args = ['--workers', '2', '--ip', '127.0.0.1', '--settle-time', '0s']
-
-async function ready(running: Running): Promise<{ outbound: number; admin: number }> {
-  const { places } = (await running.said(/ is ready after /)) as unknown as Started
-  const portOf = (place: string): number => Number(place.slice(place.lastIndexOf(':') + 1))
-  return { outbound: portOf(places.outbound), admin: portOf(places.admin) }
-}
 
 /** True when nobody listens there any more. */
 function refuses(port: number): Promise<boolean> {
@@ -49,7 +43,7 @@ test('SIGTERM: what runs is finished, kept connections are told to close, then i
   const folder = emptyFolder(t)
   writeFileSync(join(folder, 'web.yaml'), serviceYaml('web', [upstream.port]))
   await using running = new Running(['--config', folder, ...args])
-  const { outbound } = await ready(running)
+  const { outbound } = await running.ready()
   const agent = new Agent({ keepAlive: true })
   const replies = Array.from({ length: count }, () => ask(outbound, { ...web, agent }))
   await all
@@ -79,7 +73,7 @@ test('replies that begin after SIGTERM say connection: close', async (t) => {
   const folder = emptyFolder(t)
   writeFileSync(join(folder, 'web.yaml'), serviceYaml('web', [upstream.port]))
   await using running = new Running(['--config', folder, ...args])
-  const { outbound } = await ready(running)
+  const { outbound } = await running.ready()
   const agent = new Agent({ keepAlive: true })
   const reply = ask(outbound, { ...web, agent })
   await asked
@@ -105,7 +99,7 @@ test('a ConfigMap that swaps its ..data link is followed, under load', async (t)
   put('..2026_01', one.port)
   symlinkSync('..data/web.yaml', join(folder, 'web.yaml'))
   await using running = new Running(['--config', folder, ...args])
-  const { outbound } = await ready(running)
+  const { outbound } = await running.ready()
   const load = new SteadyLoad(outbound, web)
   t.equal((await ask(outbound, web)).body, 'one')
   put('..2026_02', two.port)
@@ -174,7 +168,7 @@ spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
   ]
   writeFileSync(join(folder, 'mesh.yaml'), entries.join(''))
   await using running = new Running(['--config', folder, ...args])
-  const { outbound } = await ready(running)
+  const { outbound } = await running.ready()
   for (const host of ['fixed.example', 'named.example', 'rotating.example'])
     t.match(await ask(outbound, { headers: { host } }), { status: 200, body: host })
   const refused = await ask(outbound, { headers: { host: 'other.example' } })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'tap'
 import { emptyFolder } from '../support/folder.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { listening } from '../support/upstream.ts'
 
 const yaml = (http: number, socket: string): string => `apiVersion: networking.istio.io/v1
@@ -68,8 +68,7 @@ test('two workers tell a refused server name once, and one of them serves a unix
   const config = join(folder, 'mesh.yaml')
   writeFileSync(config, yaml(port, socket))
   await using proxy = new Running(['--config', config, '--ip', '127.0.0.1', '--workers', '2'])
-  const started = (await proxy.said(/is ready after/)) as unknown as Started
-  const outbound = Number(started.places.outbound.split(':').at(-1))
+  const { outbound } = await proxy.ready()
   const told = await Promise.all(Array.from({ length: 16 }, () => refused(outbound)))
   t.ok(told.every(Boolean), 'all were refused')
   const line = await proxy.said(/stranger\.example .*is no known service/)

@@ -6,7 +6,7 @@ import { type Test, test } from 'tap'
 import { syntax, types, unknown } from '../config/broken-cases.ts'
 import { values } from '../config/broken-values.ts'
 import { SteadyLoad } from '../support/load.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
 
@@ -42,13 +42,12 @@ async function start(t: Test): Promise<Mesh> {
   write('rules.yaml', rules('first'))
   const args = ['--config', folder, '--workers', '2', '--ip', '127.0.0.1', '--settle-time', '0s']
   const running = new Running(args)
-  const { places } = (await running.said(/ is ready after /)) as unknown as Started
-  const portOf = (place: string): number => Number(place.slice(place.lastIndexOf(':') + 1))
+  const ready = await running.ready()
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return {
     folder,
-    outbound: portOf(places.outbound),
-    admin: portOf(places.admin),
+    outbound: ready.outbound,
+    admin: ready.admin,
     running,
     write,
     remove: (name) => rmSync(join(folder, name)),

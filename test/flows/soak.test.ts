@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { emptyFolder } from '../support/folder.ts'
 import { Applications, MixedLoad } from '../support/mixed-load.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask } from '../support/upstream.ts'
 
@@ -61,16 +61,15 @@ test(`after ${seconds} s of full load nothing is left and memory is back`, {
     ['--config', folder, '--workers', '2', '--ip', '127.0.0.1', ...quick],
     'launcher',
   )
-  const { places } = (await running.said(/ is ready after /)) as unknown as Started
-  const portOf = (place: string): number => Number(place.slice(place.lastIndexOf(':') + 1))
-  const stats = () => statsAt(portOf(places.admin))
+  const { admin, outbound } = await running.ready()
+  const stats = () => statsAt(admin)
 
-  const warm = new MixedLoad(portOf(places.outbound))
+  const warm = new MixedLoad(outbound)
   await warm.run(2_000)
   const idle = await least(15_000, () => running.rss)
   const before = await stats()
 
-  const load = new MixedLoad(portOf(places.outbound))
+  const load = new MixedLoad(outbound)
   await load.run(seconds * 1_000)
   t.comment(JSON.stringify(load.done))
   t.same(load.failures, [], 'whoever did nothing wrong was served')

@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { emptyFolder } from '../support/folder.ts'
-import { Running, type Started } from '../support/running.ts'
+import { Running } from '../support/running.ts'
 import { serviceYaml } from '../support/sidecar.ts'
 import { ask, Upstream } from '../support/upstream.ts'
 
@@ -35,8 +35,7 @@ for (const settle of ['1s', '0s'])
       '--ip',
       '127.0.0.1',
     ])
-    const { places } = (await running.said(/ is ready after /)) as unknown as Started
-    const port = Number(places.outbound.split(':').at(-1))
+    const { outbound: port } = await running.ready()
     const all = Array.from({ length: clients }, (_, i) => steadyClient(port, 1 + (i % 12)))
     while (upstream.requests.length < clients * 5) await new Promise((done) => setTimeout(done, 5))
     running.child.kill('SIGTERM')

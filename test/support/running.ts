@@ -48,6 +48,18 @@ export class Running {
     })
   }
 
+  /** The ports it has, once it is ready. */
+  async ready(): Promise<Record<keyof Started['places'], number>> {
+    const { places } = (await this.said(/ is ready after /)) as unknown as Started
+    const portOf = (place: string): number => Number(place.slice(place.lastIndexOf(':') + 1))
+    return {
+      outbound: portOf(places.outbound),
+      admin: portOf(places.admin),
+      health: portOf(places.health),
+      metrics: portOf(places.metrics),
+    }
+  }
+
   /** Of the whole process, in bytes. */
   get rss(): number {
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
