@@ -50,6 +50,7 @@ export const Fault = {
   TooManyInterim: -40,
   Unsolicited: -41,
   ReplyStalled: -42,
+  BodyNotTaken: -43,
 } as const
 export type Fault = (typeof Fault)[keyof typeof Fault]
 
@@ -253,6 +254,11 @@ const rows: Record<Fault, Row> = {
     ErrorCode.StreamIdle,
     'stream_idle_timeout',
     'The client stopped reading its reply.',
+  ],
+  [Fault.BodyNotTaken]: [
+    ErrorCode.StreamIdle,
+    'stream_idle_timeout',
+    'The upstream stopped taking the request body.',
   ],
   [Fault.Unsolicited]: [
     BadRequest,

@@ -332,10 +332,14 @@ export class Http1ServerCodec
     if (this.phase === Phase.Head) this.refuse(requestError(Fault.HeadTimeout), undefined)
   }
 
-  /** A body that stalls because nobody takes it is not the client's fault. */
+  /**
+   * A body that stalls because nobody takes it is not the client's fault. It ends too, or the exchange
+   * would stay for ever: a client that leaves is not noticed while nothing is read from it.
+   */
   onBodyTimeout(): void {
-    const { body } = this.stream!
+    const { body, replied } = this.stream!
     if (body.wanted && !body.holding) this.breakOff(requestError(Fault.BodyTimeout))
+    else if (body.wanted && !replied) this.breakOff(requestError(Fault.BodyNotTaken))
     else this.watch.awaitBody()
   }
 

@@ -190,6 +190,30 @@ t.test('deadlines: a head, a body, a reader, an idle connection', async (t) => {
   t.strictSame(idle.server.refused, [])
 })
 
+t.test(
+  'a request body that nobody takes any more ends its stream, not one that still waits',
+  async (t) => {
+    const stuck = serverRig((served) => {
+      served.sink.flowing = false
+      served.stream.body.flowInto(served.sink)
+    })
+    stuck.connection.deliver('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab')
+    stuck.pass(200_000)
+    stuck.server.last.stream.body.resume()
+    stuck.connection.deliver('c')
+    stuck.pass(299_000)
+    t.equal(stuck.connection.written, '', 'it has moved since')
+    stuck.pass(2_000)
+    t.match(stuck.connection.written, /^HTTP\/1.1 408[\s\S]*stopped taking the request body/)
+    t.strictSame(stuck.server.last.events, ['abort stream_idle_timeout'])
+
+    const waiting = serverRig(() => {})
+    waiting.connection.deliver('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab')
+    waiting.pass(1_000_000)
+    t.strictSame(waiting.server.last.events, [], 'held by a filter or for a connection')
+  },
+)
+
 t.test('bytes read before the codec took over are used first', async (t) => {
   const connection = new FakeConnection()
   const server = new RecordingServer()
