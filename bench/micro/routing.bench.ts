@@ -2,6 +2,7 @@
 import type { RouteTableSpec } from '../../config/snapshot.ts'
 import { Random } from '../../proxy/base/random.ts'
 import { regexWork } from '../../proxy/filters/regex.ts'
+import { RegexReplacer } from '../../proxy/filters/regex-replacer.ts'
 import type { RequestHead } from '../../proxy/http/head.ts'
 import { canonicalTarget, pathOf } from '../../proxy/http/path.ts'
 import { RouteTable } from '../../proxy/routing/route-table.ts'
@@ -148,6 +149,24 @@ for (const pattern of ['/[\\w/.-]+', '/.*a.{300}d']) {
     regexWork.renew()
     if (test.test(hostile)) used++
   })
+}
+
+const deep = `/api/v1/${'abcdefg-12/'.repeat(5_580)}`
+for (const [pattern, parts, target] of [
+  ['^/api/v1/(.*)$', ['/v2/', 1], '/api/v1/products/1/reviews'],
+  ['^/api/v1/(.*)$', ['/v2/', 1], deep],
+  ['/([a-z]+)', ['/<', 1, '>'], deep],
+  ['.*a.{300}d', ['x'], hostile],
+] as const) {
+  const replacer = new RegexReplacer(pattern, parts)
+  const change = (): void => {
+    regexWork.renew()
+    used += replacer.replaceAll(target)?.length ?? 0
+  }
+  change()
+  const place = target.length > 100 ? ' of 60 KiB' : ''
+  const end = regexWork.gaveUp === '' ? '' : ', given up'
+  measure(`rewrite by ${pattern}${place}${end}`, target.length > 100 ? 20 : 100_000, change)
 }
 
 const random = new Random(1)

@@ -4,6 +4,7 @@
  * bench/micro/routing.bench.ts; re2js itself is the plain twin.
  */
 import { assertionsAt, Beside, besideOf, Op, RegexProgram, regexWork, takes } from './regex.ts'
+import { CharacterClasses } from './regex-classes.ts'
 
 /** Places in the program where matching may stand after the same beginning of a text. */
 class State {
@@ -28,8 +29,7 @@ const charactersPerStep = 8
 
 export class RegexMatcher {
   readonly program: RegexProgram
-  /** First characters of the classes that the program cannot tell apart, rising. */
-  private readonly bounds: readonly number[]
+  private readonly classes: CharacterClasses
   private readonly ascii: Uint16Array
   private readonly looksAround: boolean
   private states = new Map<string, State>()
@@ -42,8 +42,8 @@ export class RegexMatcher {
   constructor(pattern: string) {
     this.program = new RegexProgram(pattern)
     this.looksAround = this.program.looksAround
-    this.bounds = classBounds(this.program, this.looksAround)
-    this.ascii = Uint16Array.from({ length: 128 }, (_, code) => this.search(code))
+    this.classes = new CharacterClasses(this.program)
+    this.ascii = this.classes.ascii
     this.seen = new Uint32Array(this.program.instructions.length)
     this.start = this.stateOf([this.program.start], Beside.Edge)
   }
@@ -59,7 +59,7 @@ export class RegexMatcher {
         code = text.codePointAt(at - 1)!
         if (code > 0xffff) at++
       }
-      const kind = code < 128 ? this.ascii[code]! : this.search(code)
+      const kind = code < 128 ? this.ascii[code]! : this.classes.search(code)
       const next = state.next[kind] ?? this.follow(state, kind, code)
       if (next === undefined) return false
       state = next
@@ -68,18 +68,6 @@ export class RegexMatcher {
     regexWork.left -= (at / charactersPerStep) | 0
     if (regexWork.left < 0) regexWork.gaveUp = this.program.pattern
     return at === text.length && regexWork.gaveUp === '' && this.accepts(state)
-  }
-
-  private search(code: number): number {
-    const { bounds } = this
-    let low = 0
-    let high = bounds.length
-    while (high - low > 1) {
-      const middle = (low + high) >> 1
-      if (bounds[middle]! <= code) low = middle
-      else high = middle
-    }
-    return low
   }
 
   private accepts(state: State): boolean {
@@ -135,9 +123,9 @@ export class RegexMatcher {
     const key = `${before}${String.fromCodePoint(...places)}`
     const known = this.states.get(key)
     if (known !== undefined) return known
-    this.cells += places.length + this.bounds.length
+    this.cells += places.length + this.classes.count
     if (this.cells > keptCells) this.forget()
-    const state = new State(places, before, this.bounds.length)
+    const state = new State(places, before, this.classes.count)
     this.states.set(key, state)
     return state
   }
@@ -147,48 +135,11 @@ export class RegexMatcher {
     this.states = new Map()
     this.cells = 0
     const { places, before } = this.start
-    this.start = new State(places, before, this.bounds.length)
+    this.start = new State(places, before, this.classes.count)
     this.states.set(`${before}${String.fromCodePoint(...places)}`, this.start)
   }
 }
 
 function rising(a: number, b: number): number {
   return a - b
-}
-
-function classBounds({ instructions }: RegexProgram, looksAround: boolean): number[] {
-  const bounds = new Set([0])
-  const range = (first: number, last: number): void => {
-    bounds.add(first)
-    bounds.add(last + 1)
-  }
-  for (const instruction of instructions) {
-    const { arg, op, runes } = instruction
-    if (op === Op.RuneAnyNotNewline) range(10, 10)
-    if (op !== Op.Rune && op !== Op.Rune1) continue
-    if (runes.length === 1) {
-      range(runes[0]!, runes[0]!)
-      if ((arg & 1) !== 0) for (const other of foldings(runes[0]!)) range(other, other)
-    } else for (let i = 0; i < runes.length; i += 2) range(runes[i]!, runes[i + 1]!)
-  }
-  if (looksAround)
-    for (const [first, last] of [
-      [10, 10],
-      [48, 57],
-      [65, 90],
-      [95, 95],
-      [97, 122],
-    ] as const)
-      range(first, last)
-  return [...bounds].sort(rising)
-}
-
-/** Characters that may equal one but for their case; too many do no harm. */
-function foldings(code: number): Set<number> {
-  const found = new Set<number>()
-  const text = String.fromCodePoint(code)
-  for (const one of [text, text.toLowerCase(), text.toUpperCase(), 'K', 'ſ', 'Å', 'Ω'])
-    for (const other of [one, one.toLowerCase(), one.toUpperCase()])
-      found.add(other.codePointAt(0)!)
-  return found
 }

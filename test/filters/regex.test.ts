@@ -153,6 +153,45 @@ t.test('ordinary expressions decide texts of 60 KiB', async (t) => {
   }
 })
 
+t.test('ordinary expressions rewrite paths of 60 KiB', async (t) => {
+  const long = `/api/v1/${'abcdefg-12/'.repeat(5_580)}`
+  t.ok(long.length > 60 * 1024 - 100)
+  for (const [pattern, parts, wanted] of [
+    ['^/api/v1/(.*)$', ['/v2/', 1], long.replace('/api/v1', '/v2')],
+    ['^/api/v[0-9]+/([^/]+)/(.*)$', ['/', 2, '/', 1], `/${long.slice(19)}/abcdefg-12`],
+    ['(.*)/old/(.*)', [1, 2], long],
+    ['/([a-z]+)', ['/<', 1, '>'], long.replaceAll(/\/([a-z]+)/g, '/<$1>')],
+    ['[^/]+', ['x'], long.replaceAll(/[^/]+/g, 'x')],
+    ['\\d+/?$', ['end'], long.replace(/\d+\/?$/, 'end')],
+    ['.*', ['/'], '/'],
+    ['a.*b.*c.*d', ['x'], long.replace(/a.*b.*c.*d/, 'x')],
+  ] as const) {
+    regexWork.renew()
+    t.ok(new RegexReplacer(pattern, parts).replaceAll(long) === wanted, pattern)
+    t.equal(regexWork.gaveUp, '', pattern)
+  }
+})
+
+t.test('what states of a replacer hold is bounded', async (t) => {
+  const replacer = new RegexReplacer('a.{60}b[ab]{0,60}c', ['x'])
+  const cells = () => (replacer as unknown as { cells: number }).cells
+  const text = letters('ab')
+  const hit = `a${'b'.repeat(70)}c`
+  let forgot = false
+  let most = 0
+  for (let i = 0; i < 40; i++) {
+    const before = cells()
+    regexWork.renew()
+    replacer.replaceAll(text.slice(i * 500))
+    most = Math.max(most, cells())
+    forgot ||= cells() < before
+    regexWork.renew()
+    t.equal(replacer.replaceAll(`.${hit}.`), '.x.')
+  }
+  t.ok(forgot, 'they are forgotten now and then')
+  t.ok(most < 300_000, `${most} cells`)
+})
+
 t.test('what states hold is bounded', async (t) => {
   const matcher = new RegexMatcher('.*a.{60}b[ab]{0,60}')
   const cells = () => (matcher as unknown as { cells: number }).cells
