@@ -29,6 +29,8 @@ export interface Connection {
   readonly remote: Address
   /** Before iptables rewrote it; undefined when the connection was not captured. */
   readonly originalDestination: Address | undefined
+  /** It came in TLS, which was ended here. */
+  readonly secured?: boolean
   /** Payload bytes so far. */
   readonly bytesRead: number
   readonly bytesWritten: number

@@ -26,6 +26,7 @@ export class SocketConnection implements Connection, OutletOwner {
   readonly originalDestination: Address | undefined
   bytesRead = 0
   closing = false
+  secured = false
   private socket: Socket | undefined = undefined
   private outlet: Outlet | undefined = undefined
   private receiver: ByteReceiver = nobody

@@ -13,6 +13,7 @@ import { Side } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
 import { ConnectionStream } from './connection-stream.ts'
 import { SocketConnection } from './socket-connection.ts'
+import { verifyReasons } from './tls.ts'
 import { readAuthorities, readNamed, WatchedFiles } from './watched-files.ts'
 
 export interface ServerTlsSettings {
@@ -61,6 +62,8 @@ export class ServerTls {
       owner.onRefused(this.options.problem)
       return
     }
+    // Asked for while there is a socket that knows it: whoever is refused has none any more.
+    void connection.remote
     // One server for each connection: its events do not tell which one they are about.
     const server = createServer(options)
     server.on('secureConnection', (socket) => {
@@ -72,9 +75,9 @@ export class ServerTls {
       }
     })
     server.on('tlsClientError', (error, socket) => {
-      const { code = '', message } = error as NodeJS.ErrnoException
+      const { code = '', message, reason } = error as NodeJS.ErrnoException & { reason?: string }
       socket.destroy()
-      owner.onRefused(`${message} (${code})`)
+      owner.onRefused(`${reason ?? message} (${code})`)
     })
     const stream = new ConnectionStream(connection)
     // Told by the server as well.
@@ -85,6 +88,7 @@ export class ServerTls {
   private secured(socket: TLSSocket, base: Connection, owner: Handshaking): void {
     const connection = new SocketConnection(Side.Downstream, base.originalDestination)
     connection.standFor(base)
+    connection.secured = true
     connection.attach(socket, true)
     owner.onSecured(connection)
   }
@@ -120,7 +124,7 @@ export class ServerTls {
     const certificate = socket.getPeerX509Certificate()
     if (certificate === undefined)
       return clients === 'required' ? 'the client shows no certificate' : undefined
-    if (verify && !socket.authorized) return `its certificate: ${socket.authorizationError}`
+    if (verify && !socket.authorized) return unbelieved(socket)
     if (certificateHashes.length + keyHashes.length === 0) return undefined
     const whole = createHash('sha256').update(certificate.raw).digest('hex')
     const key = certificate.publicKey.export({ type: 'spki', format: 'der' })
@@ -129,4 +133,10 @@ export class ServerTls {
       keyHashes.includes(createHash('sha256').update(key).digest('base64'))
     return known ? undefined : 'its certificate is none of those listed by hash'
   }
+}
+
+function unbelieved(socket: TLSSocket): string {
+  const code = String(socket.authorizationError)
+  const why = verifyReasons[code]
+  return why === undefined ? `its certificate: ${code}` : `its certificate: ${why} (${code})`
 }

@@ -148,7 +148,7 @@ function carries(certificate: PeerCertificate, name: string): boolean {
 
 const nameCode = 'ERR_TLS_CERT_ALTNAME_INVALID'
 
-const verifyReasons: Readonly<Record<string, string>> = {
+export const verifyReasons: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'it has signed itself, and nobody trusted has',
   SELF_SIGNED_CERT_IN_CHAIN: 'the authority that signed it is not among the trusted ones',
   UNABLE_TO_GET_ISSUER_CERT: 'an authority of its chain is missing',

@@ -26,7 +26,7 @@ export function nearnessText(locality: LocalitySpec | undefined): string {
   if (locality === undefined) return ''
   const { balance, distribute, labels, own, regions } = locality
   if (distribute !== undefined)
-    return `shared out from ${own}: ${distribute.map(([place, percent]) => `${percent} % to ${place}`).join(', ')}, nothing elsewhere`
+    return `shared out from ${own || 'an unknown locality'}: ${distribute.map(([place, percent]) => `${percent} % to ${place}`).join(', ')}, nothing elsewhere`
   const ways: string[] = []
   if (labels !== undefined)
     ways.push(`those with ${labels.map(([label, value]) => `${label}=${value}`).join(', then ')}`)

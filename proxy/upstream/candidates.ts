@@ -117,7 +117,7 @@ export class Candidates implements DeadlineOwner {
     const { distribute, own } = this.spec.loadBalancer.locality ?? {}
     if (distribute === undefined) return 'it has none'
     const places = distribute.map(([place]) => place).join(', ')
-    return `from ${own} only ${places} may be used, and none is there`
+    return `from ${own || 'an unknown locality'} only ${places} may be used, and none is there`
   }
 
   private make(): View | undefined {

@@ -51,10 +51,11 @@ const application = (t: Test): Promise<number> => listening(web(t, 'app', ({ url
 
 const get = 'GET /a HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n'
 
-test('SIMPLE: HTTPS is decrypted and served like HTTP', async (t) => {
-  const { port, sidecar } = await ending(t, await application(t), 'mode: SIMPLE')
+test('SIMPLE: HTTPS is decrypted and served like HTTP, and the application told', async (t) => {
+  const told = web(t, 'app', ({ headers, url }) => `${url} ${headers['x-forwarded-proto']}`)
+  const { port, sidecar } = await ending(t, await listening(told), 'mode: SIMPLE')
   await using _ = sidecar
-  t.match(await talk(port, get), /^HTTP\/1.1 200 OK[\s\S]*app \/a$/)
+  t.match(await talk(port, get), /^HTTP\/1.1 200 OK[\s\S]*app \/a https$/)
   await sidecar.recorded(1)
   const [record] = sidecar.exchanges
   t.equal(record?.cluster, `inbound|${port}||`)
@@ -130,6 +131,7 @@ test('clients: whose certificate is asked for, believed, and told when it is not
     await sidecar.recorded(0, 1)
     t.equal(sidecar.connections[0]?.flags, Flag.DPE)
     t.match(sidecar.connections[0]?.upstreamFailure, why)
+    t.equal(sidecar.connections[0]?.downstreamRemote.address, '127.0.0.1', 'the log says who')
   }
 })
 
@@ -153,7 +155,13 @@ test('a client that speaks no TLS is refused, and the proxy lives on', async (t)
   socket.write(get)
   t.notMatch(await everything(socket), /200/)
   await sidecar.recorded(0, 1)
-  t.match(sidecar.connections[0]?.upstreamFailure, /TLS handshake failed/)
+  const [refused] = sidecar.connections
+  t.equal(
+    refused?.upstreamFailure,
+    'the TLS handshake failed: http request (ERR_SSL_HTTP_REQUEST)',
+    'without what only OpenSSL understands',
+  )
+  t.equal(refused?.downstreamRemote.address, '127.0.0.1')
   t.match(await talk(port, get), / 200 OK/)
 })
 
