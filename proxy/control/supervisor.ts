@@ -5,10 +5,10 @@
 import type { EndpointSpec, FaultLease, Snapshot } from '../../config/snapshot.ts'
 import type { Instruments } from '../telemetry/instruments.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from '../worker/messages.ts'
-import { Delivery, poisonedAfter } from './delivery.ts'
 import type { Log } from './log.ts'
 import { fixedBind, mustBeFree } from './port-check.ts'
 import { Queries } from './queries.ts'
+import { poisonedAfter, Rollout } from './rollout.ts'
 import { type Backoff, Seat, type SeatEvents } from './seat.ts'
 import { Sharing } from './sharing.ts'
 import { StartFailure } from './start-failure.ts'
@@ -59,7 +59,7 @@ export class Supervisor {
   /** What workers had logged, so that the others do not repeat it. */
   private readonly noted = new Set<string>()
   private readonly drains = new Map<number, (ledger: DrainLedger) => void>()
-  private readonly delivery = new Delivery()
+  private readonly rollout = new Rollout()
   private logLevel: string
   private faults: readonly FaultLease[] = []
   private starting:
@@ -81,8 +81,8 @@ export class Supervisor {
     this.sharing = new Sharing({
       threads: ids.length,
       post: (worker, message) => this.seats[worker]?.post({ type: 'shared', message }),
-      current: () => this.delivery.current,
-      endpointsOf: (set) => this.delivery.endpointsOf(set),
+      current: () => this.rollout.current,
+      endpointsOf: (set) => this.rollout.endpointsOf(set),
       log: options.log,
       instruments: options.instruments,
     })
@@ -114,13 +114,13 @@ export class Supervisor {
 
   publish(snapshot: Snapshot): void {
     this.sharing.follow(snapshot)
-    this.delivery.publish(snapshot, this.seats)
+    this.rollout.publish(snapshot, this.seats)
     this.options.onChange?.()
   }
 
   updateEndpoints(set: string, endpoints: readonly EndpointSpec[]): void {
     this.sharing.endpointsChanged(set, endpoints)
-    this.delivery.endpoints(set, endpoints, this.seats)
+    this.rollout.endpoints(set, endpoints, this.seats)
   }
 
   setLogLevel(level: string): void {
@@ -149,7 +149,7 @@ export class Supervisor {
     const deaf = this.seats.filter((seat) => seat.state !== 'serving')
     if (deaf.length > 0)
       return `${deaf.length} of ${this.seats.length} workers are not listening yet`
-    const version = this.delivery.current?.version
+    const version = this.rollout.current?.version
     if (version === undefined) return 'no configuration has been published yet'
     const behind = this.seats.filter((seat) => seat.linked !== version)
     if (behind.length === 0) return ''
@@ -227,7 +227,7 @@ export class Supervisor {
 
   private offer(seat: Seat): void {
     this.sharing.welcome(seat.id)
-    this.delivery.whole(seat)
+    this.rollout.whole(seat)
     if (this.retired) seat.post({ type: 'retire' })
   }
 
@@ -237,7 +237,7 @@ export class Supervisor {
         this.listening({ outbound: message.outbound, inbound: message.inbound })
         break
       case 'linked':
-        this.delivery.linked(message.version)
+        this.rollout.linked(message.version)
         this.options.onChange?.()
         break
       case 'failed':
@@ -322,9 +322,9 @@ export class Supervisor {
   }
 
   private warnOfPoison(seat: Seat): void {
-    const { proven } = this.delivery
+    const { proven } = this.rollout
     if (seat.linkDeaths !== poisonedAfter || proven === undefined) return
-    const version = this.delivery.current?.version
+    const version = this.rollout.current?.version
     this.options.log.error(
       { worker: seat.id, version, kept: proven.version },
       `version ${version} kills the workers that take it; worker ${seat.id} goes on with version ${proven.version} (this is a bug of the proxy, please report it)`,

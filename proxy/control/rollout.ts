@@ -1,4 +1,4 @@
-/** What workers are sent of the configuration: each the change from what it has, or all of it. */
+/** The rollout of snapshots: each worker is sent the change from what it has, or all of it. */
 import type { EndpointSpec, Snapshot } from '../../config/snapshot.ts'
 import { Packer } from './packer.ts'
 import type { Seat } from './seat.ts'
@@ -6,7 +6,7 @@ import type { Seat } from './seat.ts'
 /** Deaths of linking one snapshot before a replacement gets the last one that could be linked. */
 export const poisonedAfter = 2
 
-export class Delivery {
+export class Rollout {
   current: Snapshot | undefined
   /** The last snapshot some worker has linked. */
   proven: Snapshot | undefined
