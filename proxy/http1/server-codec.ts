@@ -41,7 +41,7 @@ export class Http1ServerCodec
   private replySent = false
   private retired = false
   /** The client sent FIN. */
-  private ended = false
+  ended = false
 
   constructor(
     connection: Connection,
@@ -344,6 +344,6 @@ export class Http1ServerCodec
   }
 
   onReplyStalled(): void {
-    this.drop(requestError(Fault.ReplyStalled))
+    this.drop(this.ended ? clientGone(undefined) : requestError(Fault.ReplyStalled))
   }
 }

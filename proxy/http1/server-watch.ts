@@ -8,10 +8,12 @@ import type { Http1ServerOptions } from './options.ts'
 
 export interface ServerWatchOwner {
   readonly connection: Connection
+  /** The client has sent its FIN: it may be gone, which only bytes sent to it would tell. */
+  readonly ended: boolean
   onIdleTimeout(): void
   onHeadTimeout(): void
   onBodyTimeout(): void
-  /** The client takes nothing of what is queued for it. */
+  /** The client takes nothing of what is queued for it, or has ended and there is nothing to send. */
   onReplyStalled(): void
 }
 
@@ -50,7 +52,7 @@ export class ServerWatch implements DeadlineOwner {
     this.until(Awaited.Body, this.options.stallTimeoutMs)
   }
 
-  /** The upstream may take its time; a client that does not read may not. */
+  /** The upstream may take its time; a client that does not read, or seems to be gone, may not. */
   awaitReply(): void {
     this.until(Awaited.Reply, this.options.stallTimeoutMs)
   }
@@ -110,7 +112,7 @@ export class ServerWatch implements DeadlineOwner {
   private checkReading(connection: Connection): void {
     const queued = connection.queuedBytes
     const flushed = connection.bytesWritten - queued
-    if (queued > 0 && flushed === this.progress) {
+    if (flushed === this.progress && (queued > 0 || this.owner.ended)) {
       this.owner.onReplyStalled()
       return
     }

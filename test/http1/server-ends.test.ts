@@ -214,6 +214,26 @@ t.test(
   },
 )
 
+t.test('a client that ended and hears nothing for minutes is taken for gone', async (t) => {
+  const { connection, server, pass } = serverRig()
+  connection.deliver(get).deliverEnd()
+  pass(301_000)
+  t.strictSame(server.last.events, ['request end'], 'half-close is legal')
+  pass(301_000)
+  t.strictSame(server.last.events, ['request end', 'abort downstream_remote_disconnect'])
+  t.ok(connection.closed)
+
+  const heard = serverRig()
+  heard.connection.deliver(get).deliverEnd()
+  const sink = heard.server.last.stream.reply(new ResponseHead(200), BodyKind.Unknown)
+  for (let i = 0; i < 5; i++) {
+    sink.write(Buffer.from('x'))
+    heard.connection.settle()
+    heard.pass(299_000)
+  }
+  t.strictSame(heard.server.last.events, ['request end'], 'it is told something now and then')
+})
+
 t.test('bytes read before the codec took over are used first', async (t) => {
   const connection = new FakeConnection()
   const server = new RecordingServer()
