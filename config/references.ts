@@ -2,6 +2,7 @@
 import { lintAnnotations } from './annotations.ts'
 import { didYouMean } from './diagnostics.ts'
 import type { Destination, KnownResource, VirtualServiceSpec } from './kinds.ts'
+import { lintBalancing } from './lint-balancing.ts'
 import { lintOutliers } from './lint-outliers.ts'
 import { lintResilience } from './lint-resilience.ts'
 import { lintRoutes } from './lint-routes.ts'
@@ -41,6 +42,7 @@ export function checkReferences(
   lintAnnotations(index)
   lintResilience(index)
   lintOutliers(index)
+  lintBalancing(index)
   return index.problems
 }
 

@@ -62,20 +62,11 @@ function needSome(names: readonly string[], what: string) {
   }
 }
 
-/** Failover changes nothing until endpoints can be ejected. */
-function warnFailover(_: Blocks, place: Place): void {
-  if (place.has('outlierDetection')) return
-  for (const setting of ['localityLbSetting', 'zoneAwareLbSetting'])
-    for (const name of ['failover', 'failoverPriority'])
-      if (place.hasAt(['loadBalancer', setting, name]))
-        place.warn(['loadBalancer', setting, name], 'has no effect without outlierDetection')
-}
-
 const PORT_BLOCKS = ['loadBalancer', 'connectionPool', 'outlierDetection', 'tls']
 
 const portLevel: Type = object<Blocks>(
   { port: need(portSelector, 'the port is missing'), ...blocks },
-  { rules: [needSome(PORT_BLOCKS, 'port policy'), warnFailover] },
+  { rules: [needSome(PORT_BLOCKS, 'port policy')] },
 )
 
 export const trafficPolicy: Type = object<TrafficPolicy>(
@@ -97,7 +88,6 @@ export const trafficPolicy: Type = object<TrafficPolicy>(
         [...PORT_BLOCKS, 'portLevelSettings', 'tunnel', 'proxyProtocol', 'retryBudget'],
         'traffic policy',
       ),
-      warnFailover,
     ],
   },
 )
