@@ -49,7 +49,8 @@ function rules(
 ): HttpRule[] {
   const rule = ruleOf(source, route, index)
   if (route.delegate === undefined) return [rule]
-  const { name, namespace = source.namespace } = route.delegate
+  const { name } = route.delegate
+  const namespace = route.delegate.namespace || source.namespace
   const leaf = byName.get(`${namespace}/${name}`)
   const missing = `its delegate, VirtualService ${namespace}/${name},`
   if (leaf === undefined || leaf.spec.hosts.length > 0)

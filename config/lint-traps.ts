@@ -1,5 +1,6 @@
 /** What is right by the letter and surprises people: each trap is told where it is laid. */
 import { conflict } from './compile-delegates.ts'
+import { isExported } from './compile-names.ts'
 import type { HttpRoute } from './kinds.ts'
 import { fullHost, type MeshIndex, type Of, originText } from './mesh-index.ts'
 import { isAddress } from './schema/formats.ts'
@@ -134,6 +135,9 @@ function lintDelegate(
   if (delegate.spec.hosts.length > 0) {
     const message = `${name} (${originText(delegate)}) has hosts of its own: it cannot be delegated to`
     index.add('warning', 'IST0101', service, path, message, 'Remove its hosts.')
+  } else if (!isExported(exportsOf(delegate, index), delegate.namespace, service.namespace)) {
+    const message = `${name} (${originText(delegate)}) is not exported to namespace ${service.namespace}: the rule does not exist`
+    index.add('warning', 'IST0101', service, path, message, 'Add the namespace to its exportTo.')
   } else lintDelegated(service, rule, route, delegate, index)
   const own = delegate.spec.http.findIndex(({ headers }) => headers !== undefined)
   if (route.headers === undefined || own === -1) return
@@ -147,6 +151,12 @@ function lintDelegate(
     message,
     'Repeat them there.',
   )
+}
+
+function exportsOf({ spec }: VirtualService, index: MeshIndex): readonly string[] {
+  return spec.exportTo.length > 0
+    ? spec.exportTo
+    : (index.mesh?.defaultVirtualServiceExportTo ?? ['*'])
 }
 
 /** A delegate's rule with a block that fits no block of the root's rule does not exist, as Istio merges. */

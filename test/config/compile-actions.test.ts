@@ -351,6 +351,13 @@ t.test('a contradicting delegate rule is dropped and told (§23 #28)', async (t)
   }
 })
 
+t.test("an empty namespace of a delegate is the root's own, as none is", async (t) => {
+  const root = { hosts: ['a'], http: [{ delegate: { name: 'leaf', namespace: '' } }, here] }
+  const leaf = istio('VirtualService', 'leaf', { http: [to('b')] })
+  const view = viewOf(mesh + istio('VirtualService', 'root', root) + leaf)
+  t.same(view.told(80, 'a'), ['http[0] -> outbound|80||b x1'])
+})
+
 t.test(
   'a missing or hidden delegate drops the rule, the next root rule answers (fact 23)',
   async (t) => {

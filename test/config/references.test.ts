@@ -391,6 +391,17 @@ t.test(
       said(root, leaf('  hosts: [z.test]\n')).join(),
       /IST0101 .*default\/d \(f.yaml:10\) has hosts of its own/,
     )
+    const away = root.replace('{name: d}', '{name: d, namespace: far}')
+    const hidden = object(
+      'VirtualService',
+      'd',
+      'spec:\n  exportTo: [.]\n  http: [{redirect: {uri: /}}]',
+      ', namespace: far',
+    )
+    t.match(said(away, hidden), [
+      /^7 warning IST0101 .*far\/d \(f.yaml:\d+\) is not exported to namespace default: the rule does not exist/,
+    ])
+    t.same(said(away, hidden.replace('[.]', '[default]')), [])
   },
 )
 
