@@ -1,12 +1,83 @@
-/** Balancing by nearness that cannot act, whoever the client is: told at its line. */
+/** Balancing that cannot act, whoever the client is: told at its line. */
+import { Annotation } from './annotation-names.ts'
+import { declaredProtocol, serviceProtocol } from './compile-ports.ts'
+import { addressesChosen, isOpaque, keyUnknown } from './compile-unused.ts'
 import type { PolicyBlocks, TrafficPolicy } from './kinds.ts'
-import { fullHost, type MeshIndex, type Of } from './mesh-index.ts'
+import { goesWhereDialed } from './lint-outliers.ts'
+import { fullHost, type MeshIndex, type Of, type Target } from './mesh-index.ts'
 import type { Path } from './resource.ts'
 
 type Rule = Of<'DestinationRule'>
 
-/** Failover changes nothing until endpoints can be ejected. */
 export function lintBalancing(index: MeshIndex): void {
+  for (const rule of index.of('DestinationRule')) lintUnused(rule, index)
+  lintFailovers(index)
+}
+
+// --- what no client can follow: as config/compile-unused.ts tells of the rules that a workload follows ----
+function lintUnused(rule: Rule, index: MeshIndex): void {
+  const { host, subsets, trafficPolicy } = rule.spec
+  const [target] = index.targets(fullHost(host, rule.namespace))
+  if (target === undefined || target.host.startsWith('*')) return
+  const place = { rule, target, index }
+  lintPolicyUnused(place, trafficPolicy, ['spec', 'trafficPolicy'])
+  for (const [position, subset] of subsets.entries())
+    lintPolicyUnused(place, subset.trafficPolicy, ['spec', 'subsets', position, 'trafficPolicy'])
+}
+
+interface Place {
+  readonly rule: Rule
+  readonly target: Target
+  readonly index: MeshIndex
+}
+
+function lintPolicyUnused(place: Place, policy: TrafficPolicy | undefined, path: Path): void {
+  if (policy === undefined) return
+  const own = policy.portLevelSettings.map(({ port }) => port)
+  lintBlockUnused(place, policy, path, (port) => !own.includes(port))
+  for (const [position, settings] of policy.portLevelSettings.entries()) {
+    const at = [...path, 'portLevelSettings', position]
+    lintBlockUnused(place, settings, at, (port) => port === settings.port)
+  }
+}
+
+function lintBlockUnused(
+  { index, rule, target }: Place,
+  { loadBalancer }: PolicyBlocks,
+  base: Path,
+  isOf: (port: number) => boolean,
+): void {
+  if (loadBalancer === undefined || loadBalancer.simple === 'PASSTHROUGH') return
+  const path = [...base, 'loadBalancer']
+  const { host, resource } = target
+  const say = ({ message, hint }: { readonly message: string; readonly hint: string }) =>
+    index.addPlain('warning', 'OUT-BALANCER', rule, path, message, hint)
+  if (goesWhereDialed(target)) {
+    say(addressesChosen(host, resource.kind === 'Service'))
+    return
+  }
+  const { httpCookie, httpHeaderName, httpQueryParameterName } = loadBalancer.consistentHash ?? {}
+  if ((httpCookie ?? httpHeaderName ?? httpQueryParameterName) === undefined) return
+  if (rule.annotations[Annotation.LoadBalancer] !== undefined) return
+  for (const { number, protocol } of portsOf(resource))
+    if (protocol !== undefined && isOf(number) && isOpaque(protocol)) say(keyUnknown(host, number))
+}
+
+function portsOf(resource: Target['resource']) {
+  if (resource.kind === 'Service')
+    return resource.spec.ports.map((port) => ({
+      number: port.port,
+      protocol: serviceProtocol(port),
+    }))
+  return resource.spec.ports.map(({ number, protocol }) => ({
+    number,
+    protocol: declaredProtocol(protocol),
+  }))
+}
+
+// --- failover -----------------------------------------------------------------------------------------
+/** Failover changes nothing until endpoints can be ejected. */
+function lintFailovers(index: MeshIndex): void {
   if (index.mesh?.defaultTrafficPolicy?.outlierDetection !== undefined) return
   // It may be written there.
   if (index.hasRefused('MeshConfig') || index.hasRefused('DestinationRule')) return

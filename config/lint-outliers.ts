@@ -113,7 +113,7 @@ function lintShare(place: Place, outliers: OutlierDetection, labels: Labels, say
   say(field, message, hint)
 }
 
-function goesWhereDialed(target: Target | undefined): boolean {
+export function goesWhereDialed(target: Target | undefined): boolean {
   if (target?.resource.kind === 'ServiceEntry') return target.resource.spec.resolution === 'NONE'
   return target?.resource.spec.clusterIPs.includes('None') === true
 }

@@ -144,20 +144,23 @@ export class MeshIndex {
     message: string,
     hint = '',
   ): void {
+    const where = path.length === 0 ? '' : `${pathText(path)}: `
+    this.addPlain(severity, code, resource, path, where + message, hint)
+  }
+
+  /** The message says all: the line is enough of a place. */
+  addPlain(
+    severity: Severity,
+    code: string,
+    resource: KnownResource,
+    path: Path,
+    message: string,
+    hint: string,
+  ): void {
     const { line, column } = resource.at(path)
     const { file } = resource.origin
     const object = `${resource.kind} ${resource.namespace === '' ? '' : `${resource.namespace}/`}${resource.name}`
-    const where = path.length === 0 ? '' : `${pathText(path)}: `
-    this.problems.push({
-      severity,
-      code,
-      file,
-      line,
-      column,
-      message: where + message,
-      hint,
-      object,
-    })
+    this.problems.push({ severity, code, file, line, column, message, hint, object })
   }
 
   private addService(service: Of<'Service'>): void {

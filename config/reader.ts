@@ -54,9 +54,19 @@ export class ConfigReader {
     const { snapshot, problems } = this.compiler.compile(resourcesOf(generation))
     return {
       snapshot,
-      problems: [...generation.problems, ...problems].sort(compareProblems),
+      problems: [...generation.problems, ...newOf(problems, generation.problems)].sort(
+        compareProblems,
+      ),
       quarantined: generation.quarantined,
       files: files.length,
     }
   }
+}
+
+/** What the checks of the files said as well is told once. */
+function newOf(problems: readonly Problem[], said: readonly Problem[]): readonly Problem[] {
+  if (problems.length === 0) return problems
+  const key = ({ file, line, message }: Problem) => `${file}:${line} ${message}`
+  const known = new Set(said.map(key))
+  return problems.filter((problem) => !known.has(key(problem)))
 }

@@ -478,34 +478,3 @@ t.test('outlier detection that can never eject is told, with the number that wou
     '  subsets:\n  - {name: v1, labels: {n: n1}, trafficPolicy: {outlierDetection: {}}}\n'
   t.match(of(outlierRule('{}', '', subset), ...pods(20)), [/^9 warning .*the only endpoint/])
 })
-
-t.test('failover without outlierDetection is told, wherever that may be written', async (t) => {
-  const near = 'loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}'
-  const outliers = 'outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 100}'
-  const rule = (spec: string, name = 'a') =>
-    object('DestinationRule', name, `spec: {host: a, ${spec}}`)
-  const mesh = (policy: string) =>
-    `kind: MeshConfig\nmetadata: {name: m}\ndefaultTrafficPolicy: {${policy}}\n`
-  const told = (...documents: string[]) =>
-    said(service('a'), ...documents).filter((line) => line.includes('without outlierDetection'))
-  const subset = (policy: string) => `subsets: [{name: v1, trafficPolicy: {${policy}}}]`
-  const path = 'loadBalancer.localityLbSetting.failover: has no effect without outlierDetection'
-  const line = `9 warning OUT-LOCALITY spec.`
-  const place = ', here or in the MeshConfig'
-  t.same(told(rule(`trafficPolicy: {${near}}`)), [`${line}trafficPolicy.${path}${place}`])
-  t.same(told(rule(`trafficPolicy: {${near}, ${outliers}}`)), [])
-  t.same(told(rule(`trafficPolicy: {${near}}`), mesh(outliers)), [], 'the mesh has it')
-  t.equal(
-    told(rule(`trafficPolicy: {${near}}`), mesh('connectionPool: {tcp: {maxConnections: 5}}'))
-      .length,
-    1,
-  )
-  t.same(told(rule(`${subset(near)}`)), [`${line}subsets[0].trafficPolicy.${path}${place}`])
-  t.same(told(rule(`trafficPolicy: {${outliers}}, ${subset(near)}`)), [], 'the rule has it')
-  t.same(told(rule(`trafficPolicy: {${outliers}}`), rule(subset(near), 'b')), [], 'they are merged')
-  t.same(told(rule(`trafficPolicy: {${near}}, ${subset(outliers)}`)), [], 'the subset uses both')
-  const port = (policy: string) => `portLevelSettings: [{port: {number: 80}, ${policy}}]`
-  t.equal(told(rule(`trafficPolicy: {${outliers}, ${port(near)}}`)).length, 1, 'replaced whole')
-  const off = near.replace('{failover', '{enabled: false, failover')
-  t.same(told(rule(`trafficPolicy: {${off}}`)), [])
-})

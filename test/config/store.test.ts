@@ -175,6 +175,16 @@ t.test('reading by reading', async (t) => {
     },
   )
 
+  t.test('what the files and the view of the workload both show is told once', async (t) => {
+    const source = new Given()
+    const headless = service('a', { ports: ['http:80'], clusterIP: 'None' })
+    const random = { loadBalancer: { simple: 'RANDOM' } }
+    const rule = istio('DestinationRule', 'a', { host: 'a', trafficPolicy: random })
+    source.files({ 'm.yaml': headless + rule })
+    const { problems } = await new ConfigReader(source, workload()).read()
+    t.equal(problems.filter(({ code }) => code === 'OUT-BALANCER').length, 1)
+  })
+
   t.test('an empty folder is a configuration without services', async (t) => {
     const reader = new ConfigReader(new Given(), workload())
     const { snapshot, problems } = await reader.read()
