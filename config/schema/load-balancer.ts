@@ -17,6 +17,8 @@ import {
 
 const size = integer(0, Number.MAX_SAFE_INTEGER)
 const MAX_MAGLEV_TABLE = 5_000_011
+/** Larger rings take the better part of a second to make. */
+const LARGE_RING = 262_144
 
 function isPrime(value: number): boolean {
   if (value < 2) return false
@@ -59,7 +61,22 @@ const httpCookie: Type = object<HashCookie>(
 
 const HASH_KEYS = ['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName']
 
-const consistentHash: Type = object<object>(
+interface Rings {
+  readonly ringHash?: { readonly minimumRingSize?: number }
+  readonly minimumRingSize?: number
+}
+
+function tellLargeRing({ minimumRingSize, ringHash }: Partial<Rings>, place: Place): void {
+  const size = ringHash?.minimumRingSize ?? minimumRingSize ?? 0
+  if (size <= LARGE_RING) return
+  place.warn(
+    ringHash === undefined ? ['minimumRingSize'] : ['ringHash', 'minimumRingSize'],
+    `a ring of ${size} points is made anew whenever endpoints change, and requests wait for it: seconds, beyond a million`,
+    'The default, 1024, spreads keys well; 65536 does for thousands of endpoints.',
+  )
+}
+
+const consistentHash: Type = object<Rings>(
   {
     httpHeaderName: text,
     httpCookie,
@@ -81,6 +98,7 @@ const consistentHash: Type = object<object>(
         if (!HASH_KEYS.some((name) => place.has(name)))
           place.error([], `nothing to hash: one of ${HASH_KEYS.join(', ')} is needed`)
       },
+      tellLargeRing,
     ],
   },
 )

@@ -26,11 +26,10 @@ export class Ring implements HashTable {
   /** `weights`: of each endpoint, of any scale. */
   constructor(endpoints: readonly Endpoint[], weights: readonly number[], smallest: number) {
     this.endpoints = endpoints
-    const { owners, points } = placePoints(endpoints, weights, smallest)
-    const order = new Uint32Array(points.length / 2).map((_, i) => i)
-    order.sort((a, b) => points[2 * a]! - points[2 * b]! || points[2 * a + 1]! - points[2 * b + 1]!)
-    this.highs = order.map((i) => points[2 * i]!)
-    this.lows = order.map((i) => points[2 * i + 1]!)
+    const { highs, lows, owners } = placePoints(endpoints, weights, smallest)
+    const order = inOrder(highs, lows)
+    this.highs = order.map((i) => highs[i]!)
+    this.lows = order.map((i) => lows[i]!)
     this.owners = order.map((i) => owners[i]!)
   }
 
@@ -56,26 +55,72 @@ export class Ring implements HashTable {
   }
 }
 
+/** Points in no order yet. */
+interface Points {
+  readonly highs: Uint32Array
+  readonly lows: Uint32Array
+  readonly owners: Uint32Array
+}
+
 /** So many points for the lightest that the ring has its size; the others in proportion. */
 function placePoints(
   endpoints: readonly Endpoint[],
   weights: readonly number[],
   smallest: number,
-): { readonly owners: readonly number[]; readonly points: readonly number[] } {
+): Points {
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   const least = weights.reduce((low, weight) => Math.min(low, weight), total) / total
   const scale = Math.min(Math.ceil(least * smallest) / least, largestRing)
-  const owners: number[] = []
-  const points: number[] = []
+  const room = Math.ceil(scale) + endpoints.length
+  const [highs, lows, owners] = [0, 1, 2].map(() => new Uint32Array(room)) as Uint32Array[]
   const hash = new Hash64()
   let wanted = 0
+  let count = 0
   for (const [owner, { text }] of endpoints.entries()) {
     wanted += (scale * weights[owner]!) / total
-    for (let i = 0; owners.length < wanted; i++) {
+    for (let i = 0; count < wanted; i++) {
       xxHash64(`${text}_${i}`, hash)
-      owners.push(owner)
-      points.push(hash.high, hash.low)
+      highs![count] = hash.high
+      lows![count] = hash.low
+      owners![count] = owner
+      count++
     }
   }
-  return { owners, points }
+  return {
+    highs: highs!.subarray(0, count),
+    lows: lows!.subarray(0, count),
+    owners: owners!.subarray(0, count),
+  }
+}
+
+const digit = 0x7ff
+
+/** Their indices, sorted by digits: comparing takes twenty times as long, and requests wait for it. */
+function inOrder(highs: Uint32Array, lows: Uint32Array): Uint32Array {
+  let order: Uint32Array = highs.map((_, i) => i)
+  for (const shift of [0, 11, 22]) order = sortedBy(highs, shift, order)
+  for (let at = 1; at < order.length; at++) settle(order, at, highs, lows)
+  return order
+}
+
+/** Stable: what earlier digits decided stays where this one does not. */
+function sortedBy(highs: Uint32Array, shift: number, order: Uint32Array): Uint32Array {
+  const starts = new Uint32Array(digit + 2)
+  for (const high of highs) starts[((high >>> shift) & digit) + 1]!++
+  for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!
+  const sorted = new Uint32Array(order.length)
+  for (const i of order) sorted[starts[(highs[i]! >>> shift) & digit]!++] = i
+  return sorted
+}
+
+/** Few share the high half: the low one puts them in order. */
+function settle(order: Uint32Array, from: number, highs: Uint32Array, lows: Uint32Array): void {
+  const moved = order[from]!
+  let at = from
+  for (; at > 0; at--) {
+    const before = order[at - 1]!
+    if (highs[before] !== highs[moved] || lows[before]! <= lows[moved]!) break
+    order[at] = before
+  }
+  order[at] = moved
 }

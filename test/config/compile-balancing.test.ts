@@ -55,6 +55,19 @@ t.test('ring hash unless maglev is written; sizes have their defaults', async (t
   t.same(table({ maglev: { tableSize: 1009 } }), ['MAGLEV', 1009])
 })
 
+t.test('a ring that requests would have to wait for is told', async (t) => {
+  const told = (more: object) => {
+    const consistentHash = { useSourceIp: true, ...more }
+    const trafficPolicy = { loadBalancer: { consistentHash } }
+    const text = mesh + istio('DestinationRule', 'a', { host: 'a', trafficPolicy })
+    const { problems } = load([{ path: 'a.yaml', text }])
+    return problems.filter(({ message }) => message.includes('points is made anew'))
+  }
+  t.match(told({ ringHash: { minimumRingSize: 1_000_000 } }), [{ severity: 'warning' }])
+  t.match(told({ minimumRingSize: 1_000_000 }), [{ severity: 'warning' }])
+  t.same(told({ ringHash: { minimumRingSize: 65_536 } }), [])
+})
+
 t.test("the key is that of the destination's own cluster, port settings included", async (t) => {
   const policy = {
     subsets: [

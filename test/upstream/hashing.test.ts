@@ -154,6 +154,21 @@ t.test('the ring finds what looking at every point finds', async (t) => {
   t.pass('2000 keys')
 })
 
+t.test('a large ring is in order, and each point leads to its endpoint', async (t) => {
+  const all = [...new World().cluster({}, specs(3)).endpoints]
+  const table = new Ring(all, [1, 1, 1], 99_999)
+  const hash = new Hash64()
+  const slots = new Set<number>()
+  for (const endpoint of all)
+    for (let i = 0; i < 33_333; i++) {
+      xxHash64(`${endpoint.text}_${i}`, hash)
+      const slot = table.slotOf(hash)
+      slots.add(slot)
+      if (table.at(slot) !== endpoint) t.fail(`${endpoint.text}_${i}`)
+    }
+  t.equal(slots.size, 99_999, 'every point is found at a place of its own')
+})
+
 t.test('every slot of a Maglev table is taken, evenly', async (t) => {
   const all = [...new World().cluster({}, specs(10)).endpoints]
   const table = new Maglev(
