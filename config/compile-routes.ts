@@ -126,9 +126,9 @@ export class RuleCompiler {
       return {
         kind: 'redirect',
         status: redirect.redirectCode,
-        uri: redirect.uri,
+        uri: redirect.uri || undefined,
         prefixRewrite: redirect.prefixRewrite,
-        authority: redirect.authority,
+        authority: redirect.authority || undefined,
         scheme: redirect.scheme,
         port: redirect.port ?? redirect.derivePort,
         headers: headerEdits(headers),

@@ -140,6 +140,11 @@ t.test('redirect', async (t) => {
   })
 })
 
+t.test('an empty authority or uri of a redirect is none', async (t) => {
+  const action = firstOf({ redirect: { authority: '', uri: '', port: 81 } }).action
+  t.match(action, { kind: 'redirect', authority: undefined, uri: undefined, port: 81 })
+})
+
 t.test(
   'a redirect code that redirects nowhere is skipped, the next rule answers (§23 #25)',
   async (t) => {
