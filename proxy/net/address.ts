@@ -19,7 +19,9 @@ export function formatAddress(a: Address): string {
   return text
 }
 
+/** `` for the nameless end of a connection to a unix socket. */
 function spell(a: Address): string {
+  if (a.address === '') return ''
   if (a.address.startsWith('/') || a.address.startsWith('@')) return a.address
   return a.address.includes(':') ? `[${a.address}]:${a.port}` : `${a.address}:${a.port}`
 }

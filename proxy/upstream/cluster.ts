@@ -313,5 +313,6 @@ function originText(origin: {
   file: string
   line: number
 }): string {
-  return `${origin.kind} ${origin.namespace}/${origin.name} (${origin.file}:${origin.line})`
+  const { file, kind, line, name, namespace } = origin
+  return file === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name} (${file}:${line})`
 }

@@ -116,6 +116,8 @@ spec:
   t.equal(await everything(connect(await sidecar.portFor('10.9.0.5', 5433))), 'ECONNRESET')
   await sidecar.recorded(1, 2)
   t.equal(sidecar.exchanges[0]?.upstreamHost, path)
+  const opaqueOne = sidecar.connections.find(({ cluster }) => cluster.includes('raw.example'))
+  t.equal(opaqueOne?.upstreamLocal, '', 'that end has no address, and the log makes none up')
   t.match(sidecar.connections[1]?.upstreamFailure, /web\.sock\.gone: no such socket/)
 })
 
