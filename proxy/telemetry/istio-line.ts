@@ -16,7 +16,7 @@ export function istioLine(record: ExchangeRecord): string {
     asked(record) +
     outcome(record) +
     sizes(record) +
-    times(Math.trunc(record.duration), Math.trunc(record.serviceTime)) +
+    times(record) +
     agents(record) +
     id +
     hosts(record) +
@@ -114,7 +114,9 @@ const quickTimes: string[] = Array.from({ length: quickMs * quickMs }, (_, i) =>
 )
 
 /** Of the exchange and of the service, in ms. */
-function times(duration: number, service: number): string {
+function times(record: ExchangeRecord): string {
+  const duration = Math.trunc(record.duration)
+  const service = record.serviceTime < 0 ? -1 : Math.trunc(record.serviceTime)
   if (duration >= 0 && duration < quickMs && service >= -1 && service < quickMs - 1)
     return quickTimes[duration * quickMs + service + 1]!
   return spellTimes(duration, service)

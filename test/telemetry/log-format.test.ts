@@ -282,3 +282,42 @@ t.test('the line written out is the compiled one, on random records', async (t) 
   }
   t.pass('5,000 lines')
 })
+
+t.test(
+  'what is kept from former lines never stands in a line where it does not belong',
+  async (t) => {
+    const random = new Random(12)
+    const { line } = compileText('')
+    // Ports that share a slot, and few values each, so that all parts are met again and change in turn.
+    const places = ['10.0.0.1', 'fd00::7', '10.0.0.1'].flatMap((address) =>
+      [80, 80 + 1024, 81].map((port) => ({ address, port })),
+    )
+    const place = () => places[random.below(places.length)]!
+    const either = (...values: string[]) => values[random.below(values.length)]!
+    for (let i = 0; i < 20_000; i++) {
+      const record = new ExchangeRecord('outbound', started + (i >> 3), 0, place(), place())
+      record.method = either('GET', 'PUT')
+      record.path = either('', '/a', '/"é')
+      record.authority = either('a', 'b', '')
+      record.details = either('via_upstream', 'direct response')
+      record.forwardedFor = either('', '10.1.1.1')
+      record.userAgent = either('', 'curl', 'w\\get')
+      record.requestId = either('', 'one', 'two')
+      record.upstreamHost = either('', '10.0.0.7:80')
+      record.upstreamLocal = either('', '10.0.0.1:4000')
+      record.cluster = either('c', 'd')
+      record.routeName = either('', 'r', '€')
+      record.serverName = either('', 'n')
+      record.status = random.below(2) === 0 ? 200 : 503
+      record.requestBytes = random.below(2)
+      record.responseBytes = random.below(2)
+      record.duration = random.fraction() * 40 - 1
+      record.serviceTime = random.fraction() * 40 - 2
+      const [written, compiled] = [istioLine(record), line(record)]
+      if (written === compiled) continue
+      t.equal(written, compiled)
+      return
+    }
+    t.pass('20,000 lines')
+  },
+)
