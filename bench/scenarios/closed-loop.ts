@@ -28,8 +28,10 @@ interface Words {
   readonly claims?: readonly Claim[]
 }
 
-/** Until the engine has compiled what is hot. */
-const warmUpSeconds = 3
+/** Until the engine has compiled what is hot: where only a few thousand requests pass in a second that takes longer. */
+function warmUpSeconds({ connections, churn = false }: Shape): number {
+  return churn || connections === 1 ? 12 : 3
+}
 
 function closedLoop(words: Words, shape: Shape): Scenario {
   const isBulk = bodies[shape.path] >= 64 * 1024
@@ -46,7 +48,7 @@ async function alternate(lab: Lab, shape: Shape, isBulk: boolean): Promise<Sampl
   const folder = lab.folder('wrk')
   const samples = new Samples()
   const { rounds, roundSeconds } = lab.options
-  for (const peer of peers) await costOf(peer, load(peer, shape, warmUpSeconds), folder)
+  for (const peer of peers) await costOf(peer, load(peer, shape, warmUpSeconds(shape)), folder)
   for (let round = 0; round < rounds; round++)
     for (const peer of peers) {
       const cost = await costOf(peer, load(peer, shape, roundSeconds), folder)
