@@ -111,7 +111,8 @@ function from(origin: Origin | undefined): string {
 }
 
 export function clustersText(clusters: readonly ClusterStatus[]): string {
-  if (clusters.length === 0) return 'no clusters\n'
+  if (clusters.length === 0)
+    return 'no cluster has been called since the last change of the files\n'
   const lines: string[] = []
   for (const cluster of clusters) {
     lines.push(`${cluster.name} ${cluster.loadBalancer}`)
