@@ -81,8 +81,7 @@ export interface RestOptions {
   readonly lookEveryMs?: number
   /** Looks from one release to the next. */
   readonly leastBetween?: number
-  /** Each of these at less than this share of a processor is rest: clocks that only tick take 1 to 2 %. */
-  readonly threads?: number
+  /** Less of one processor than this is rest. */
   readonly restShare?: number
   /** Microseconds of CPU used so far. */
   readonly cpu?: () => number
@@ -105,12 +104,12 @@ export class RestWatch {
   private looks = 0
 
   constructor(options: RestOptions = {}) {
-    const { lookEveryMs = 500, leastBetween = 20, restShare = 0.02, threads = 1 } = options
+    const { lookEveryMs = 500, leastBetween = 20, restShare = 0.02 } = options
     this.cpu = options.cpu ?? cpuUsed
     const library = options.release === undefined ? loadCLibrary() : undefined
     this.release = options.release ?? (() => library && releaseMemory(library))
     this.prepare = options.prepare ?? (() => {})
-    this.mostAtRest = lookEveryMs * 1000 * restShare * threads
+    this.mostAtRest = lookEveryMs * 1000 * restShare
     this.leastBetween = leastBetween
     this.before = this.cpu()
     this.timer = setInterval(() => this.look(), lookEveryMs).unref()

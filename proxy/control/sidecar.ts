@@ -138,10 +138,7 @@ export class Sidecar {
     this.watching = this.options.watch(() => void this.publisher.reload())
     this.ports = { ...ports, ...(await this.openDoors()) }
     this.sweepSoon()
-    this.resting = new RestWatch({
-      threads: 1 + this.supervisor.seats.length,
-      prepare: () => this.prepareRest(),
-    })
+    this.resting = new RestWatch({ prepare: () => this.prepareRest() })
     return this.ports
   }
 

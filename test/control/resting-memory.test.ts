@@ -61,20 +61,3 @@ t.test('memory is given back once each time that work ends', async (t) => {
   t.same([after(21), after(900), after(0)], [1, 1, 1], 'busy again; at first too soon after')
   t.same([after(0), after(0), after(0), after(0)], [2, 2, 2, 2], 'at rest long enough')
 })
-
-t.test('each thread may tick a little at rest', async (t) => {
-  const releases = (threads: number) => {
-    let used = 0
-    let released = 0
-    const cpu = () => used
-    const watch = new RestWatch({ lookEveryMs: 1_000, threads, cpu, release: () => released++ })
-    for (let looks = 0; looks < 4; looks++) {
-      used += 40_000
-      watch.look()
-    }
-    watch.stop()
-    return released
-  }
-  t.equal(releases(1), 0, '4 % of a processor is work for one')
-  t.equal(releases(3), 1, 'and rest for three')
-})
