@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { Running, type Started } from '../support/running.ts'
+import { ownPortsYaml } from '../support/sidecar.ts'
 import { freePort } from '../support/sockets.ts'
 import { listening } from '../support/upstream.ts'
 
@@ -75,7 +76,7 @@ async function start(t: Test, onSocket: (socket: Socket) => void): Promise<Mesh>
     await freePort('127.0.78.1'),
     await freePort('127.0.0.1'),
   ]
-  writeFileSync(join(folder, 'mesh.yaml'), meshYaml(http, tcp))
+  writeFileSync(join(folder, 'mesh.yaml'), ownPortsYaml('big', '127.0.78.1', http, tcp))
   const common = ['--config', folder, '--workers', '1', '--settle-time', '0s']
   const at = ['--ip', '127.0.78.1', '--labels', 'app=big', '--app', `127.0.0.1:${appPort}`]
   const inbound = new Running([...common, ...at])
@@ -156,21 +157,3 @@ test('a slow reader of opaque TCP costs each proxy little memory', {
   judge(t, mesh)
   socket.destroy()
 })
-
-function meshYaml(http: number, tcp: number): string {
-  return `apiVersion: v1
-kind: Service
-metadata: { name: big, namespace: default }
-spec:
-  selector: { app: big }
-  ports:
-    - { name: http, port: 80, targetPort: ${http} }
-    - { name: tcp, port: 90, targetPort: ${tcp} }
----
-apiVersion: v1
-kind: Pod
-metadata: { name: big-1, namespace: default, labels: { app: big } }
-spec: {}
-status: { phase: Running, podIP: 127.0.78.1 }
-`
-}

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Test, test } from 'tap'
 import { Flag } from '../../proxy/telemetry/exchange-record.ts'
-import { Sidecar, serviceYaml } from '../support/sidecar.ts'
+import { ownPortsYaml, Sidecar, serviceYaml } from '../support/sidecar.ts'
 import { everything, freePort, open, tcpServer } from '../support/sockets.ts'
 import { ask, listening } from '../support/upstream.ts'
 
@@ -183,23 +183,6 @@ spec:
   t.match(proxy.sidecar.connections[0]?.cluster, /web-one/)
 })
 
-const ownPorts = (http: number, tcp: number): string => `---
-apiVersion: v1
-kind: Service
-metadata: { name: me, namespace: default }
-spec:
-  selector: { app: me }
-  ports:
-    - { name: http, port: 80, targetPort: ${http} }
-    - { name: tcp, port: 90, targetPort: ${tcp} }
----
-apiVersion: v1
-kind: Pod
-metadata: { name: me-1, namespace: default, labels: { app: me } }
-spec: {}
-status: { phase: Running, podIP: 127.0.79.1 }
-`
-
 test('inbound HTTP and TCP reach the application', async (t) => {
   const own = '127.0.79.1'
   const app = createHttpServer((incoming, reply) => reply.end(`app ${incoming.url}`))
@@ -210,7 +193,7 @@ test('inbound HTTP and TCP reach the application', async (t) => {
   })
   const [http, tcp] = [await freePort(own), await freePort(own)]
   await using sidecar = await Sidecar.start({
-    yaml: ownPorts(http, tcp),
+    yaml: ownPortsYaml('me', own, http, tcp),
     labels: { app: 'me' },
     addresses: [own],
     app: { address: '127.0.0.1', port: (app.address() as AddressInfo).port },

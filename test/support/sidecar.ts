@@ -192,3 +192,23 @@ spec:
   ports: [{ name: ${portName}, port: ${port} }]
 ${slices.join('')}`
 }
+
+/** A Service named `app` on ports 80 (HTTP) and 90 (TCP), whose one Pod, at `address`, listens on the ports given. */
+export function ownPortsYaml(app: string, address: string, http: number, tcp: number): string {
+  return `---
+apiVersion: v1
+kind: Service
+metadata: { name: ${app}, namespace: default }
+spec:
+  selector: { app: ${app} }
+  ports:
+    - { name: http, port: 80, targetPort: ${http} }
+    - { name: tcp, port: 90, targetPort: ${tcp} }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: ${app}-1, namespace: default, labels: { app: ${app} } }
+spec: {}
+status: { phase: Running, podIP: ${address} }
+`
+}
